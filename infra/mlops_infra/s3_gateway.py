@@ -143,7 +143,7 @@ def _pod(
                 "name": "versitygw",
                 "image": args.image,
                 "image_pull_policy": "IfNotPresent",
-                "command": ["/versitygw"],
+                "command": ["versitygw"],
                 "args": [
                     "--port", f":{_PORT}",
                     "--region", REGION,

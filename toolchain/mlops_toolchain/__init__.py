@@ -1,0 +1,1 @@
+"""How the pinned programs, images and data of a stack are obtained on a bare machine."""

@@ -1,0 +1,61 @@
+"""`python -m mlops_toolchain build [NAME …] | status [--json] | prune [--build-caches]`."""
+
+import argparse
+import os
+import sys
+import time
+
+from mlops_toolchain import view
+from mlops_toolchain.errors import ToolchainError
+
+
+def main() -> int:
+    """Run a command; return the process's exit code."""
+    parser = argparse.ArgumentParser(prog="mlops_toolchain", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    build = commands.add_parser("build", help="obtain what is missing")
+    build.add_argument("names", nargs="*", help="artefacts (default: all)")
+    status = commands.add_parser("status", help="what is there")
+    status.add_argument("--json", action="store_true")
+    prune = commands.add_parser("prune", help="remove results that are no longer wanted")
+    prune.add_argument("--build-caches", action="store_true", help="Go's caches too")
+    arguments = parser.parse_args()
+    try:
+        if arguments.command == "build":
+            _build(arguments.names)
+        elif arguments.command == "status":
+            from mlops_toolchain.status import show  # noqa: PLC0415
+
+            show(as_json=arguments.json)
+        else:
+            from mlops_toolchain.prune import prune as remove  # noqa: PLC0415
+
+            remove(build_caches=arguments.build_caches)
+    except ToolchainError as error:
+        print(f"✗ toolchain\n{error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("✗ toolchain interrupted; run the same command again to go on", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _build(names: list[str]) -> None:
+    from mlops_toolchain import engine, host_packages  # noqa: PLC0415
+    from mlops_toolchain.progress import LiveProgress, PlainProgress  # noqa: PLC0415
+
+    start = time.monotonic()
+    host_packages.ensure()
+    live = sys.stdout.isatty() and not os.environ.get("CI")
+    progress = LiveProgress() if live else PlainProgress()
+    built = engine.ensure(names, progress)
+    if not names:
+        view.refresh(engine.closure([]))
+    else:
+        view.link_only(engine.closure(names))
+    seconds = time.monotonic() - start
+    print(f"✓ toolchain: {len(built)} built, the rest was there ({seconds:.1f} s)", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

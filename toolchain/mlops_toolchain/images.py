@@ -1,0 +1,33 @@
+"""Names of the project's images: a function of recipes and pins, known before anything is built."""
+
+from pathlib import Path
+
+from mlops_toolchain import layout
+from mlops_toolchain.artefacts import ARTEFACTS
+from mlops_toolchain.keys import key
+from mlops_toolchain.recipes.image import Image
+
+_RECIPES = {a.recipe.name: a for a in ARTEFACTS if isinstance(a.recipe, Image)}
+
+
+def reference(name: str) -> str:
+    """Return an image's full name; one of ours changes with everything that it is made of.
+
+    Raises:
+        KeyError: the toolchain has no such image.
+    """
+    artefact = _RECIPES[name]
+    assert isinstance(artefact.recipe, Image)  # noqa: S101 - by the selection above
+    if artefact.recipe.reference:
+        return artefact.recipe.reference
+    return f"docker.io/local/{name}:{artefact.version}-{key(artefact.name)[:8]}"
+
+
+def archive(wanted: str) -> Path:
+    """Return the OCI archive of an image given by its full name.
+
+    Raises:
+        KeyError: the toolchain has no such image.
+    """
+    names = {reference(name): name for name in _RECIPES}
+    return layout.image_archive(names[wanted])

@@ -1,0 +1,122 @@
+"""Shows the work: live lines on a terminal, plain lines elsewhere."""
+
+from typing import Protocol
+
+from mlops_toolchain.artefact import Artefact
+
+
+class Progress(Protocol):
+    """Told what happens, from several threads."""
+
+    def begin(self, missing: list[Artefact]) -> None:
+        """Say what will be built."""
+
+    def started(self, artefact: Artefact) -> None:
+        """Say that a build begins."""
+
+    def waiting(self, artefact: Artefact) -> None:
+        """Say that another process builds the same artefact."""
+
+    def finished(self, artefact: Artefact, seconds: float) -> None:
+        """Say that a build has ended well."""
+
+    def failed(self, artefact: Artefact) -> None:
+        """Say that a build has failed."""
+
+    def end(self) -> None:
+        """Leave the terminal as it was."""
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
+
+
+def estimate(missing: list[Artefact]) -> float:
+    """Return a rough duration in seconds: half of the work, for two cores, or the longest chain."""
+    total = sum(artefact.seconds for artefact in missing)
+    return max(total / 2, max((artefact.seconds for artefact in missing), default=0))
+
+
+class PlainProgress:
+    """A line for each event; for logs and pipes."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._done = 0
+
+    def begin(self, missing: list[Artefact]) -> None:
+        """Print how many artefacts are missing and how long they may take."""
+        self._count = len(missing)
+        self._say(f"{self._count} artefacts to build, about {_minutes(estimate(missing))}")
+
+    def started(self, artefact: Artefact) -> None:
+        """Print name, version and usual duration."""
+        self._say(f"• {artefact.name} {artefact.version} (usually {_minutes(artefact.seconds)})")
+
+    def waiting(self, artefact: Artefact) -> None:
+        """Print that another process is at it."""
+        self._say(f"• {artefact.name}: waiting for another build of it")
+
+    def finished(self, artefact: Artefact, seconds: float) -> None:
+        """Print the duration."""
+        self._done += 1
+        self._say(f"✓ {artefact.name} {seconds:.1f} s [{self._done}/{self._count}]")
+
+    def failed(self, artefact: Artefact) -> None:
+        """Print the name; the reason follows at the end."""
+        self._say(f"✗ {artefact.name}")
+
+    def end(self) -> None:
+        """Nothing to tidy."""
+
+    @staticmethod
+    def _say(text: str) -> None:
+        print(f"[toolchain] {text}", flush=True)
+
+
+class LiveProgress(PlainProgress):
+    """Adds a spinner with elapsed time for each running build."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        # rich costs a quarter of a second to import; a run without work never shows anything.
+        from rich.progress import (  # noqa: PLC0415
+            Progress as Bars,
+        )
+        from rich.progress import (  # noqa: PLC0415
+            SpinnerColumn,
+            TextColumn,
+            TimeElapsedColumn,
+        )
+
+        self._bars = Bars(SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+        self._tasks: dict[str, int] = {}
+
+    def begin(self, missing: list[Artefact]) -> None:
+        """Take the terminal."""
+        super().begin(missing)
+        self._bars.start()
+
+    def started(self, artefact: Artefact) -> None:
+        """Add a spinner."""
+        text = f"{artefact.name} {artefact.version} (usually {_minutes(artefact.seconds)})"
+        self._tasks[artefact.name] = self._bars.add_task(text, total=None)
+
+    def finished(self, artefact: Artefact, seconds: float) -> None:
+        """Turn the spinner into a line."""
+        self._remove(artefact)
+        super().finished(artefact, seconds)
+
+    def failed(self, artefact: Artefact) -> None:
+        """Turn the spinner into a line."""
+        self._remove(artefact)
+        super().failed(artefact)
+
+    def end(self) -> None:
+        """Give the terminal back."""
+        self._bars.stop()
+
+    def _remove(self, artefact: Artefact) -> None:
+        task = self._tasks.pop(artefact.name, None)
+        if task is not None:
+            self._bars.remove_task(task)  # type: ignore[arg-type]

@@ -1,0 +1,1 @@
+"""Ways to obtain an artefact, one module each."""

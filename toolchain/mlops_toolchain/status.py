@@ -1,0 +1,37 @@
+"""The table of artefacts: what is there, where it came from, what it weighs, its licence."""
+
+import json
+
+from mlops_toolchain.artefacts import ARTEFACTS
+from mlops_toolchain.build import is_built, record
+
+
+def rows() -> list[dict[str, str]]:
+    """Return one row for each artefact; origin is empty for one that is not built."""
+    table = []
+    for artefact in ARTEFACTS:
+        noted = record(artefact) if is_built(artefact) else {}
+        table.append(
+            {
+                "artefact": artefact.name,
+                "version": artefact.version,
+                "origin": noted.get("origin", ""),
+                "size": f"{noted['bytes'] / 2**20:.0f} MiB" if noted else "",
+                "built in": f"{noted['seconds']:.0f} s" if noted else "",
+                "licence": artefact.licence,
+            }
+        )
+    return table
+
+
+def show(*, as_json: bool) -> None:
+    """Print the table, or JSON."""
+    table = rows()
+    if as_json:
+        print(json.dumps(table, indent=2))
+        return
+    widths = {column: max(len(column), *(len(row[column]) for row in table)) for column in table[0]}
+    print("  ".join(f"{column:<{width}}" for column, width in widths.items()))
+    for row in table:
+        line = {**row, "origin": row["origin"] or "missing"}
+        print("  ".join(f"{line[column]:<{width}}" for column, width in widths.items()))

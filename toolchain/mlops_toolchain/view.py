@@ -1,0 +1,83 @@
+"""Makes the checkout's view: links into the cache, and launchers of the project's own plugins."""
+
+import os
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+from mlops_toolchain import layout
+from mlops_toolchain.artefact import Artefact
+from mlops_toolchain.artefacts import PULUMI_KUBERNETES
+from mlops_toolchain.keys import result
+
+_FOLDERS = ("bin", "cni", "images")
+_LANGUAGE_HOST = "pulumi-language-python"
+_KUBERNETES = "pulumi-resource-kubernetes"
+
+
+def refresh(artefacts: Iterable[Artefact]) -> None:
+    """Link every result, remove links of results that are no longer wanted, add launchers."""
+    wanted = link_only(artefacts)
+    for folder in _FOLDERS:
+        for entry in (layout.view() / folder).iterdir():
+            if entry.is_symlink() and entry not in wanted:
+                entry.unlink()
+    _launcher(layout.bin_dir() / _LANGUAGE_HOST, "mlops_language_host")
+    _kubernetes_plugin()
+
+
+def link_only(artefacts: Iterable[Artefact]) -> set[Path]:
+    """Link the results of some artefacts; return the links."""
+    for folder in _FOLDERS:
+        (layout.view() / folder).mkdir(parents=True, exist_ok=True)
+    wanted = {
+        layout.view() / link: result(artefact) / target
+        for artefact in artefacts
+        for link, target in artefact.recipe.links().items()
+    }
+    for link, target in wanted.items():
+        _link(link, target)
+    return set(wanted)
+
+
+def _link(link: Path, target: Path) -> None:
+    if link.is_symlink() and link.readlink() == target:
+        return
+    # A new link takes the old one's place at once: another command may be using it.
+    temporary = link.with_name(f".{link.name}.{os.getpid()}")
+    temporary.symlink_to(target)
+    temporary.replace(link)
+
+
+def _launcher(file: Path, package: str) -> None:
+    python = layout.checkout() / ".venv/bin/python"
+    text = f'#!/bin/sh\nexec "{python}" -m {package} "$@"\n'
+    if file.exists() and not file.is_symlink() and file.read_text() == text:
+        return
+    file.unlink(missing_ok=True)
+    file.write_text(text)
+    file.chmod(0o755)
+
+
+def official_kubernetes_plugin() -> Path | None:
+    """Return the official plugin's folder if the user has installed it for their own Pulumi."""
+    name = f"resource-kubernetes-v{PULUMI_KUBERNETES}"
+    folder = Path("~/.pulumi/plugins").expanduser() / name
+    return folder if (folder / _KUBERNETES).exists() else None
+
+
+def _kubernetes_plugin() -> None:
+    """Give this checkout's PULUMI_HOME the official plugin if it is there, else our own."""
+    plugins = layout.pulumi_home() / "plugins"
+    ours = plugins / f"resource-kubernetes-v{PULUMI_KUBERNETES}"
+    official = official_kubernetes_plugin()
+    if official is not None:
+        if not ours.is_symlink():
+            shutil.rmtree(ours, ignore_errors=True)
+            plugins.mkdir(parents=True, exist_ok=True)
+            ours.symlink_to(official)
+        return
+    if ours.is_symlink():
+        ours.unlink()
+    ours.mkdir(parents=True, exist_ok=True)
+    _launcher(ours / _KUBERNETES, "mlops_kubernetes")
