@@ -1,0 +1,79 @@
+"""A very small client of the cluster's API: it answers whether the node is well.
+
+kubectl would do, but starting it for every question costs the two cores that the control plane
+needs to come up.
+"""
+
+import base64
+import http.client
+import json
+import ssl
+import tempfile
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import yaml
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """Status and body of a response; status 0 means that nothing answered."""
+
+    status: int
+    body: bytes
+
+    def json(self) -> Any:
+        """The body, decoded."""
+        return json.loads(self.body)
+
+
+class ApiClient:
+    """Speaks to the API server with the credentials of a kubeconfig."""
+
+    def __init__(self, kubeconfig: str, *, timeout: float = 5) -> None:
+        document = yaml.safe_load(kubeconfig)
+        cluster = document["clusters"][0]["cluster"]
+        user = document["users"][0]["user"]
+        self.url: str = cluster["server"]
+        self._timeout = timeout
+        authority = base64.b64decode(cluster["certificate-authority-data"]).decode()
+        self._tls = ssl.create_default_context(cadata=authority)
+        # The standard library reads certificates from files only: one with mode 0600, removed
+        # as soon as it is read
+        with tempfile.NamedTemporaryFile() as pair:
+            pair.write(base64.b64decode(user["client-certificate-data"]))
+            pair.write(base64.b64decode(user["client-key-data"]))
+            pair.flush()
+            self._tls.load_cert_chain(pair.name)
+
+    def get(self, path: str) -> Answer:
+        """GET; an API server that doesn't answer is an answer with status 0, not an error."""
+        address = urlsplit(self.url)
+        connection = http.client.HTTPSConnection(
+            address.hostname or "", address.port, timeout=self._timeout, context=self._tls
+        )
+        try:
+            connection.request("GET", path)
+            response = connection.getresponse()
+            return Answer(status=response.status, body=response.read())
+        except (OSError, http.client.HTTPException) as error:
+            return Answer(status=0, body=str(error).encode())
+        finally:
+            connection.close()
+
+    def ready(self) -> bool:
+        """Whether the API server says it is ready to serve."""
+        return self.get("/readyz").status == http.HTTPStatus.OK
+
+    def node_problem(self, node: str) -> str | None:
+        """Why the node is not Ready, or None when it is."""
+        answer = self.get(f"/api/v1/nodes/{node}")
+        if answer.status != http.HTTPStatus.OK:
+            return f"the API server does not know node {node} (status {answer.status})"
+        for condition in answer.json()["status"].get("conditions", []):
+            if condition["type"] == "Ready":
+                if condition["status"] == "True":
+                    return None
+                return f"node {node} is not ready: {condition.get('message', 'no reason given')}"
+        return f"node {node} has not reported yet"

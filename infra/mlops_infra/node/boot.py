@@ -1,0 +1,324 @@
+"""Starting a node: its first process, its network, its control plane."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import yaml
+
+from mlops_infra.node import addons, config, images, network, supervisor
+from mlops_infra.node.api import ApiClient
+from mlops_infra.node.cgroups import ClusterCgroups
+from mlops_infra.node.command import run, tail
+from mlops_infra.node.errors import BootError, CommandError
+from mlops_infra.node.layout import StateFolder, Tools
+from mlops_infra.node.state import Record
+
+T = TypeVar("T")
+
+PROGRAMS = ("containerd", "ctr", "runc", "kubeadm", "kubelet", "kube-proxy", "kubectl", "nft")
+STOP_SECONDS = 10.0
+_NAMESPACES = ("--mount", "--pid", "--net", "--uts", "--ipc")
+# kubeadm's own checks look at the host; ours ran before. Nobody joins this cluster, so neither
+# its tokens nor its shared certificates are needed; its add-ons are ours
+_SKIPPED_PHASES = (
+    "preflight",
+    "upload-certs",
+    "bootstrap-token",
+    "mark-control-plane",
+    "addon",
+    "show-join-command",
+)
+
+
+def node_config(record: Record, folder: StateFolder, tools: Tools) -> config.NodeConfig:
+    """Everything that the node's configuration files depend on.
+
+    Raises NodeError or ImageError when a program or an image is missing.
+    """
+    spec = record.spec
+    base = images.base_archives(tools)
+    cgroups = ClusterCgroups.of(spec.name)
+    return config.NodeConfig(
+        spec=spec,
+        subnets=record.subnets,
+        state=folder,
+        images=images.BaseImages.of(base, kubernetes_version=spec.kubernetes_version),
+        executables={name: tools.executable(name) for name in PROGRAMS},
+        bin_dir=tools.bin_dir,
+        cni_dir=tools.cni_dir,
+        visible=tools.shown_in_node(),
+        cgroup_root=cgroups.root,
+        cgroup_leaves=cgroups.leaves(),
+    )
+
+
+def write_files(node: config.NodeConfig) -> None:
+    """Write the configuration of the node's programs into its state folder."""
+    state = node.state
+    for path in (
+        state.log,
+        state.volumes,
+        state.kubernetes,
+        state.kubelet,
+        state.etcd,
+        state.pod_logs,
+        state.node_config,
+        state.root,
+        state.node_config / "patches",
+    ):
+        path.mkdir(exist_ok=True)
+    state.etcd.chmod(0o700)
+    state.kubernetes.chmod(0o700)
+    files = {
+        "containerd.toml": config.node_containerd(node),
+        "kubeadm.yaml": config.kubeadm(node),
+        "kube-proxy.yaml": config.kube_proxy(node),
+        "supervisor.json": config.supervisor(node),
+    }
+    files |= {f"patches/{name}": text for name, text in config.static_pod_patches().items()}
+    for name, text in files.items():
+        (state.node_config / name).write_text(text)
+
+
+class Node:
+    """A node's processes, seen from the host."""
+
+    def __init__(self, node: config.NodeConfig) -> None:
+        self._config = node
+        self._state = node.state
+        self._cgroups = ClusterCgroups.of(node.spec.name)
+
+    @property
+    def cgroups(self) -> ClusterCgroups:
+        """The cgroups that the node lives in."""
+        return self._cgroups
+
+    def launch(self) -> int:
+        """Start the first process, connected to the host; returns its process id.
+
+        It is nobody's child and in a session of its own: it survives the caller, and holds none of
+        the caller's files.
+        """
+        self._cgroups.create()
+        argv = [sys.executable, "-I", "-S", str(supervisor.__file__), "host"]
+        argv.append(str(self._state.node_config / "supervisor.json"))
+        with (self._state.log / "supervisor.log").open("ab") as log:
+            # setsid --fork ends at once, so the node never becomes the caller's child
+            subprocess.run(
+                ["setsid", "--fork", *argv],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd="/",
+                env=config.environment(self._config),
+                check=True,
+            )
+        pid = self._await(self._cgroups.first_process, "the node's first process", seconds=10)
+        network.connect(self._config.spec.name, self._config.subnets, pid)
+        # Before the process has entered its own root, a path through it would be the host's
+        mine = self._state.node_config / "supervisor.json"
+        seen = self.inside(pid, f"{config.NODE_CONFIG}/supervisor.json")
+        self._await(lambda: seen.exists() and seen.samefile(mine), "the node's root", seconds=10)
+        return pid
+
+    def inside(self, pid: int, path: str) -> Path:
+        """The host's way to a path of the running node."""
+        return Path(f"/proc/{pid}/root{path}")
+
+    def enter(self, pid: int) -> list[str]:
+        """The beginning of a command that runs inside the node."""
+        env = [f"{name}={value}" for name, value in config.environment(self._config).items()]
+        return ["nsenter", *_NAMESPACES, "--target", str(pid), "env", "-i", *env]
+
+    def ctr(self, pid: int) -> list[str]:
+        """The beginning of a containerd command inside the node."""
+        return [
+            *self.enter(pid),
+            str(self._config.executables["ctr"]),
+            f"--address={config.SOCKET}",
+        ]
+
+    def await_containerd(self, pid: int) -> None:
+        """Wait until containerd answers."""
+        socket = self.inside(pid, config.SOCKET)
+        self._await(socket.exists, "containerd", seconds=20)
+
+    def forget_containers(self, pid: int) -> None:
+        """Remove the containers of the node's last life from containerd's metadata.
+
+        Their processes are gone; the kubelet would wait minutes for them. Images stay.
+        """
+        ctr = [*self.ctr(pid), "--namespace", images.NAMESPACE, "containers"]
+        if stale := run([*ctr, "list", "--quiet"]).split():
+            run([*ctr, "remove", *stale], timeout=120)
+
+    def open_gate(self, pid: int) -> None:
+        """Let kubelet and kube-proxy start (see config.READY_GATE)."""
+        self.inside(pid, config.READY_GATE).touch()
+
+    def initialise(self, pid: int) -> None:
+        """Run `kubeadm init`. Raises BootError quoting its log."""
+        log = self._state.log / "kubeadm.log"
+        argv = [
+            *self.enter(pid),
+            str(self._config.executables["kubeadm"]),
+            "init",
+            f"--config={config.NODE_CONFIG}/kubeadm.yaml",
+            f"--skip-phases={','.join(_SKIPPED_PHASES)}",
+            "--skip-token-print",
+        ]
+        with log.open("wb") as output:
+            done = subprocess.run(
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                timeout=300,
+                check=False,
+            )
+        if done.returncode:
+            raise BootError(
+                f"kubeadm init failed with status {done.returncode}; {log} ends:\n{tail(log)}\n"
+                f"and {self._state.log / 'kubelet.log'}:\n{tail(self._state.log / 'kubelet.log')}"
+            )
+
+    def give_kube_proxy_credentials(self, pid: int) -> None:
+        """Make kube-proxy's own kubeconfig, with the rights of its built-in role."""
+        text = run(
+            [
+                *self.enter(pid),
+                str(self._config.executables["kubeadm"]),
+                "kubeconfig",
+                "user",
+                f"--config={config.NODE_CONFIG}/kubeadm.yaml",
+                "--client-name=system:kube-proxy",
+            ]
+        )
+        path = self._state.kubernetes / Path(config.KUBE_PROXY_KUBECONFIG).name
+        draft = path.with_suffix(".new")
+        draft.touch(mode=0o600)
+        draft.write_text(text)
+        draft.rename(path)
+
+    def apply_addons(self) -> None:
+        """Apply CoreDNS and the volume provisioner; returns as soon as the API accepted them."""
+        text = addons.manifests(self._config.images, self._config.subnets, config.VOLUMES)
+        kubectl = [
+            str(self._config.executables["kubectl"]),
+            f"--kubeconfig={self._state.kubeconfig}",
+        ]
+        argv = [*kubectl, "apply", "--server-side", "--force-conflicts", "--validate=false"]
+        env = {**os.environ, "HOME": str(self._state.node_config)}
+        self._retry(
+            lambda: run([*argv, "--field-manager=mlops-platform", "-f", "-"], stdin=text, env=env)
+        )
+
+    def await_ready(self, *, seconds: float) -> None:
+        """Wait until the API server serves and the node is Ready."""
+        client = ApiClient(self._state.kubeconfig.read_text())
+        last = "the API server does not answer"
+
+        def settled() -> bool:
+            nonlocal last
+            if not client.ready():
+                last = "the API server is not ready"
+                return False
+            problem = client.node_problem(self._config.spec.name)
+            last = problem or last
+            return problem is None
+
+        try:
+            self._await(settled, "the node", seconds=seconds, pause=0.15)
+        except BootError as error:
+            raise BootError(f"{error}\nlast seen: {last}") from error
+
+    def import_images(self, pid: int, archives: Sequence[images.Archive]) -> None:
+        """Import archives into the running node."""
+        for archive in archives:
+            images.import_archive(archive, self.ctr(pid))
+
+    def image_references(self, pid: int) -> frozenset[str]:
+        """References of the images that the node holds."""
+        argv = [*self.ctr(pid), "--namespace", images.NAMESPACE, "images", "list", "--quiet"]
+        return frozenset(run(argv).split())
+
+    def apply_reservation(self) -> bool:
+        """Write the spec's reservation into the kubelet's configuration; True if it changed."""
+        path = self._state.kubelet / "config.yaml"
+        settings = yaml.safe_load(path.read_text())
+        wanted = config.kubelet(self._config)["systemReserved"]
+        if (settings.get("systemReserved") or {}) == wanted:
+            return False
+        settings["systemReserved"] = wanted
+        draft = path.with_suffix(".new")
+        draft.write_text(yaml.safe_dump(settings, sort_keys=False))
+        draft.rename(path)
+        return True
+
+    def program_pid(self, program: str) -> int | None:
+        """Host process id of one of the supervised programs."""
+        path = str(self._config.executables[program])
+        for pid in sorted(self._cgroups.processes()):
+            with contextlib.suppress(OSError):
+                words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+                if words[0].decode() == path:
+                    return pid
+        return None
+
+    def restart_program(self, program: str) -> None:
+        """End a supervised program and wait until its supervisor has started it again."""
+        old = self.program_pid(program)
+        if old is None:
+            return
+        os.kill(old, signal.SIGTERM)
+
+        def replaced() -> bool:
+            new = self.program_pid(program)
+            return new is not None and new != old
+
+        self._await(replaced, program, seconds=30)
+
+    def stop(self) -> None:
+        """End the node's processes: in order if its first one still listens, else at once."""
+        first = self._cgroups.first_process()
+        if first is not None:
+            os.kill(first, signal.SIGTERM)
+            deadline = time.monotonic() + STOP_SECONDS
+            while self._cgroups.first_process() is not None and time.monotonic() < deadline:
+                time.sleep(0.05)
+        self._cgroups.kill()
+        self._cgroups.remove()
+
+    def _await(
+        self, question: Callable[[], T | None], what: str, *, seconds: float, pause: float = 0.02
+    ) -> T:
+        """Ask until the answer is true, and return it."""
+        deadline = time.monotonic() + seconds
+        while not (answer := question()):
+            if time.monotonic() > deadline:
+                log = self._state.log / "supervisor.log"
+                raise BootError(
+                    f"{what} did not come up within {seconds:.0f} s; {log} ends:\n{tail(log)}\n"
+                    f"Logs of the other programs are beside it"
+                )
+            time.sleep(pause)
+        return answer
+
+    def _retry(self, action: Callable[[], object], *, times: int = 5) -> None:
+        """Repeat what may fail while the API server settles, a bounded number of times."""
+        for attempt in range(times):
+            try:
+                action()
+            except CommandError:
+                if attempt == times - 1:
+                    raise
+                time.sleep(0.5 * (attempt + 1))
+            else:
+                return

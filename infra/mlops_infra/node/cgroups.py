@@ -1,0 +1,213 @@
+"""The cgroups of an embedded cluster: one parent in every hierarchy, so that teardown is exact.
+
+    /mlops-<name>            the kubelet's cgroup root: its `kubepods` live below
+    /mlops-<name>/node       the node's own processes: supervisor, containerd, kubelet, kube-proxy
+
+cgroup v1 (one hierarchy per controller) is what this was tried on. The path for v2 is the same
+code with one hierarchy whose controllers are enabled for the children; it has been tested on a
+simulated tree only, not on a running v2 machine.
+"""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlops_infra.node.errors import TeardownError
+
+PREFIX = "mlops-"
+REQUIRED_CONTROLLERS = ("cpu", "cpuset", "memory", "pids")
+_V1_ONLY_CONTROLLERS = ("cpuacct", "devices", "freezer")
+_MOUNTINFO = Path("/proc/self/mountinfo")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hierarchy:
+    """One mounted cgroup hierarchy; `controllers` is empty for a named or hybrid one."""
+
+    path: Path
+    version: int
+    controllers: frozenset[str]
+
+
+def hierarchies(mountinfo: str | None = None) -> tuple[Hierarchy, ...]:
+    """The hierarchies mounted on this machine, each once (from proc_pid_mountinfo(5))."""
+    text = _MOUNTINFO.read_text() if mountinfo is None else mountinfo
+    found: dict[str, Hierarchy] = {}
+    for line in text.splitlines():
+        left, _, right = line.partition(" - ")
+        path = Path(left.split()[4].replace("\\040", " "))
+        kind, _, options = right.split(" ", 2)
+        if kind == "cgroup":
+            names = frozenset(options.split(",")) - {"rw", "ro", "xattr", "clone_children"}
+            controllers = frozenset(name for name in names if "=" not in name)
+            found.setdefault(
+                ",".join(sorted(names)), Hierarchy(path=path, version=1, controllers=controllers)
+            )
+        elif kind == "cgroup2":
+            found.setdefault("v2", Hierarchy(path=path, version=2, controllers=_v2(path)))
+    return tuple(found.values())
+
+
+def _v2(path: Path) -> frozenset[str]:
+    try:
+        return frozenset((path / "cgroup.controllers").read_text().split())
+    except OSError:
+        return frozenset()
+
+
+def missing_controllers(mounted: tuple[Hierarchy, ...]) -> tuple[str, ...]:
+    """Controllers that Kubernetes needs and this machine does not offer."""
+    offered = {controller for hierarchy in mounted for controller in hierarchy.controllers}
+    needed = list(REQUIRED_CONTROLLERS)
+    if any(hierarchy.version == 1 and hierarchy.controllers for hierarchy in mounted):
+        needed += _V1_ONLY_CONTROLLERS
+    return tuple(controller for controller in needed if controller not in offered)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClusterCgroups:
+    """The cgroups of the cluster called `name` in the given hierarchies."""
+
+    name: str
+    mounted: tuple[Hierarchy, ...]
+
+    @classmethod
+    def of(cls, name: str) -> "ClusterCgroups":
+        """The cgroups of the named cluster on this machine."""
+        return cls(name=name, mounted=hierarchies())
+
+    @property
+    def root(self) -> str:
+        """The parent's path as the kubelet's configuration wants it."""
+        return f"/{PREFIX}{self.name}"
+
+    def parents(self) -> tuple[Path, ...]:
+        """The cluster's own cgroup in every hierarchy, whether it exists or not."""
+        return tuple(hierarchy.path / f"{PREFIX}{self.name}" for hierarchy in self.mounted)
+
+    def leaves(self) -> tuple[Path, ...]:
+        """The cgroup of the node's own processes in every hierarchy."""
+        return tuple(parent / "node" for parent in self.parents())
+
+    def create(self) -> None:
+        """Make both cgroups in every hierarchy. Doing it twice changes nothing."""
+        for hierarchy, parent in zip(self.mounted, self.parents(), strict=True):
+            if hierarchy.version == 2 and hierarchy.controllers:
+                _enable(hierarchy.path, hierarchy.controllers)
+            for folder in (parent, parent / "node"):
+                folder.mkdir(exist_ok=True)
+                if "cpuset" in hierarchy.controllers and hierarchy.version == 1:
+                    _inherit_cpuset(folder)
+            if hierarchy.version == 2 and hierarchy.controllers:
+                _enable(parent, hierarchy.controllers)
+
+    def existing(self) -> tuple[Path, ...]:
+        """Every cgroup of the cluster, children before parents."""
+        return tuple(folder for parent in self.parents() for folder in _bottom_up(parent))
+
+    def processes(self) -> frozenset[int]:
+        """Process ids in any of the cluster's cgroups, as this process sees them."""
+        return frozenset(pid for folder in self.existing() for pid in _members(folder))
+
+    def first_process(self) -> int | None:
+        """The process that is number 1 inside the node, or None when the node is not running.
+
+        The cgroup is the record: it can't be stale after a reboot as a file with a number could.
+        """
+        for pid in sorted(_members(self.leaves()[0])):
+            # "NSpid: <here> <inside>": exactly one namespace down (pods' processes are deeper)
+            numbers = _status_field(pid, "NSpid:").split()
+            if len(numbers) == 2 and numbers[1] == "1" and _status_field(pid, "State:")[0:1] != "Z":
+                return pid
+        return None
+
+    def kill(self, *, seconds: float = 5.0) -> None:
+        """End every process of the cluster, the node's first one first."""
+        first = self.first_process()
+        if first is not None:
+            _signal(first, signal.SIGKILL)
+        deadline = time.monotonic() + seconds
+        while alive := {pid for pid in self.processes() if pid != os.getpid()}:
+            if time.monotonic() > deadline:
+                raise TeardownError(
+                    f"processes of cluster {self.name} do not end: {sorted(alive)}. They wait for "
+                    "the kernel; run the command again in a moment"
+                )
+            # The first process takes its namespace along; the rest is for what escaped it
+            if self.first_process() is None:
+                for pid in alive:
+                    _signal(pid, signal.SIGKILL)
+            time.sleep(0.01)
+
+    def remove(self, *, seconds: float = 5.0) -> None:
+        """Remove every cgroup of the cluster, bottom-up, until none is left."""
+        deadline = time.monotonic() + seconds
+        while folders := self.existing():
+            for folder in folders:
+                # A cgroup with a dying process can't be removed yet, one removed meanwhile is fine
+                try:
+                    folder.rmdir()
+                except OSError:
+                    continue
+            if not self.existing():
+                return
+            if time.monotonic() > deadline:
+                raise TeardownError(
+                    f"cgroups of cluster {self.name} are still in use: "
+                    f"{', '.join(map(str, self.existing()))}. Run the command again in a moment"
+                )
+            time.sleep(0.02)
+
+
+def clusters_with_cgroups(mounted: tuple[Hierarchy, ...]) -> frozenset[str]:
+    """Names of clusters that have a cgroup in any hierarchy."""
+    return frozenset(
+        folder.name.removeprefix(PREFIX)
+        for hierarchy in mounted
+        for folder in hierarchy.path.glob(f"{PREFIX}*")
+        if folder.is_dir()
+    )
+
+
+def _bottom_up(folder: Path) -> Iterator[Path]:
+    for path, _, _ in os.walk(folder, topdown=False):
+        yield Path(path)
+
+
+def _members(folder: Path) -> frozenset[int]:
+    try:
+        return frozenset(int(pid) for pid in (folder / "cgroup.procs").read_text().split())
+    except OSError:
+        return frozenset()
+
+
+def _status_field(pid: int, field: str) -> str:
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return ""
+    return next((line[len(field) :].strip() for line in lines if line.startswith(field)), "")
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return
+
+
+def _inherit_cpuset(folder: Path) -> None:
+    # A new v1 cpuset is empty, and no process may enter it before it has cores and memory nodes
+    for setting in ("cpuset.cpus", "cpuset.mems"):
+        if not (folder / setting).read_text().strip():
+            (folder / setting).write_text((folder.parent / setting).read_text())
+
+
+def _enable(folder: Path, controllers: frozenset[str]) -> None:
+    control = folder / "cgroup.subtree_control"
+    for controller in sorted(controllers & (frozenset(REQUIRED_CONTROLLERS) | {"io", "hugetlb"})):
+        if controller not in control.read_text().split():
+            control.write_text(f"+{controller}")

@@ -1,0 +1,249 @@
+"""Container images of a node: archives, the images a cluster itself needs, and the seed store.
+
+Importing an image costs seconds, so a set of archives is imported once into a *seed*: a complete
+containerd root in the cache, with every layer unpacked. A new cluster gets a clone of it, made of
+hard links. That is sound because neither containerd nor overlayfs ever writes into a blob or a
+committed layer (they are lower layers: a change is copied up, a removal unlinks). The metadata
+databases are written in place and therefore copied.
+"""
+
+import contextlib
+import hashlib
+import json
+import shutil
+import subprocess
+import tarfile
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlops_infra.node.command import run, tail
+from mlops_infra.node.errors import CommandError, ImageError
+from mlops_infra.node.layout import Tools
+from mlops_infra.node.lock import locked
+
+NAMESPACE = "k8s.io"
+BASE_ARCHIVES = (
+    "kube-apiserver",
+    "kube-controller-manager",
+    "kube-scheduler",
+    "etcd",
+    "pause",
+    "coredns",
+    "local-path-provisioner",
+    "busybox",
+)
+_REFERENCE = "org.opencontainers.image.ref.name"
+_SEED_FORMAT = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Archive:
+    """An OCI archive on disk: its image's reference, and a digest of its content."""
+
+    path: Path
+    reference: str
+    digest: str
+
+
+def read_archive(path: Path) -> Archive:
+    """Read what an archive holds from its index, which names everything else by digest.
+
+    Raises ImageError when it is missing, is no OCI archive, or does not name its image.
+    """
+    try:
+        with tarfile.open(path) as tar:
+            member = tar.extractfile("index.json")
+            index = member.read() if member else b"{}"
+    except FileNotFoundError as error:
+        raise ImageError(f"image archive {path} is missing: run `make toolchain`") from error
+    except (tarfile.TarError, KeyError, OSError) as error:
+        raise ImageError(
+            f"{path} is not an OCI archive ({error}): remove it and run `make toolchain`"
+        ) from error
+    manifests = json.loads(index).get("manifests", [])
+    names = [entry.get("annotations", {}).get(_REFERENCE) for entry in manifests]
+    if len(names) != 1 or not names[0]:
+        raise ImageError(
+            f"{path} must hold one image and name it by the annotation {_REFERENCE}; "
+            f"it names {names}: build it again"
+        )
+    return Archive(path=path, reference=names[0], digest=hashlib.sha256(index).hexdigest())
+
+
+@dataclass(frozen=True, kw_only=True)
+class BaseImages:
+    """References of the images that the cluster itself runs."""
+
+    apiserver: str
+    etcd: str
+    pause: str
+    coredns: str
+    provisioner: str
+    busybox: str
+
+    @classmethod
+    def of(cls, archives: Sequence[Archive], *, kubernetes_version: str) -> "BaseImages":
+        """Take the references from the archives, in the order of BASE_ARCHIVES.
+
+        Raises ImageError when the control plane's images are of another Kubernetes version.
+        """
+        by_name = {
+            name: archive.reference for name, archive in zip(BASE_ARCHIVES, archives, strict=True)
+        }
+        for name in BASE_ARCHIVES[:3]:
+            version = by_name[name].rpartition(":")[2]
+            if version != f"v{kubernetes_version}":
+                raise ImageError(
+                    f"the toolchain made {name} {version}, the cluster wants "
+                    f"v{kubernetes_version}: ask for the toolchain's version, or change its pin"
+                )
+        return cls(
+            apiserver=by_name["kube-apiserver"],
+            etcd=by_name["etcd"],
+            pause=by_name["pause"],
+            coredns=by_name["coredns"],
+            provisioner=by_name["local-path-provisioner"],
+            busybox=by_name["busybox"],
+        )
+
+    @property
+    def repository(self) -> str:
+        """What the control plane's references begin with."""
+        return self.apiserver.rpartition("/")[0]
+
+
+def base_archives(tools: Tools) -> tuple[Archive, ...]:
+    """The archives of the images that every cluster needs."""
+    return tuple(read_archive(tools.archive(name)) for name in BASE_ARCHIVES)
+
+
+def extra_archives(tools: Tools, images: Sequence[str]) -> tuple[Archive, ...]:
+    """The archives of a spec's extra images."""
+    return tuple(read_archive(tools.archive(name)) for name in images)
+
+
+def seed_key(archives: Sequence[Archive], containerd: Path) -> str:
+    """Name of the seed that holds these archives.
+
+    containerd's size stands for its version: another containerd may write another format.
+    """
+    parts = [str(_SEED_FORMAT), str(containerd.stat().st_size)]
+    parts += sorted(f"{archive.reference}@{archive.digest}" for archive in archives)
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+def seed(archives: Sequence[Archive], tools: Tools) -> Path:
+    """The seed store with these archives, built if the cache does not hold it yet.
+
+    Two processes never build at once; an interrupted build leaves only a folder that the next
+    build removes.
+    """
+    store = tools.cache / "image-store"
+    ready = store / seed_key(archives, tools.executable("containerd"))
+    if ready.is_dir():
+        return ready
+    store.mkdir(parents=True, exist_ok=True)
+    with locked(store / ".lock", wait=900, what="image store"):
+        if ready.is_dir():
+            return ready
+        for stale in store.glob(".building-*"):
+            shutil.rmtree(stale)
+        building = Path(tempfile.mkdtemp(prefix=".building-", dir=store))
+        with private_containerd(building, tools) as socket:
+            for archive in archives:
+                import_archive(archive, [tools.executable("ctr"), "--address", socket])
+        shutil.rmtree(building / "run")
+        building.rename(ready)
+    return ready
+
+
+@contextlib.contextmanager
+def private_containerd(folder: Path, tools: Tools) -> Iterator[Path]:
+    """Run a containerd without Kubernetes on `folder`; yields its socket.
+
+    It has its own mount namespace, so that layers being unpacked are never seen on the host, and
+    dies with the calling thread.
+    """
+    from mlops_infra.node import config  # noqa: PLC0415 (config takes its types from here)
+
+    run_dir = folder / "run"
+    run_dir.mkdir()
+    # A socket's path may have 107 bytes; the cache may be anywhere
+    with tempfile.TemporaryDirectory(prefix="mlops-") as short:
+        socket = Path(short) / "containerd.sock"
+        settings = run_dir / "containerd.toml"
+        settings.write_text(
+            config.containerd(
+                root=str(folder / "root"), state=str(run_dir), socket=str(socket), cri=None
+            )
+        )
+        log = run_dir / "containerd.log"
+        argv = ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--propagation", "private"]
+        argv += [str(tools.executable("containerd")), "--config", str(settings)]
+        with log.open("wb") as output:
+            process = subprocess.Popen(argv, stdout=output, stderr=output)
+        try:
+            _await_socket(socket, process, log)
+            yield socket
+        finally:
+            process.terminate()
+            try:
+                process.wait(timeout=20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def _await_socket(socket: Path, process: "subprocess.Popen[bytes]", log: Path) -> None:
+    deadline = time.monotonic() + 20
+    while not socket.exists():
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise ImageError(f"containerd did not start to import images:\n{tail(log)}")
+        time.sleep(0.02)
+
+
+def import_archive(archive: Archive, ctr: Sequence[str | Path]) -> None:
+    """Import one archive, unpacked, by the given `ctr` command (which may enter a node).
+
+    The archive goes through standard input: a node does not see the host's folders. Its annotation
+    names the image; naming it again by `--index-name` makes containerd lose blobs now and then.
+    """
+    argv = [*map(str, ctr), "--namespace", NAMESPACE, "images", "import"]
+    argv += ["--snapshotter", "overlayfs", "-"]
+    with archive.path.open("rb") as content:
+        done = subprocess.run(
+            argv, stdin=content, capture_output=True, text=True, timeout=600, check=False
+        )
+    if done.returncode:
+        raise ImageError(
+            f"image {archive.reference} could not be imported from {archive.path}:\n"
+            f"{done.stderr.strip()}"
+        )
+
+
+def clone(seed_store: Path, target: Path) -> None:
+    """Make `target` a containerd root with the seed's content.
+
+    Hard links where both are on one file system, else copies.
+    """
+    source = seed_store / "root"
+    target.mkdir(parents=True)
+    try:
+        run(["cp", "--archive", "--link", f"{source}/.", target], timeout=300)
+    except CommandError:
+        shutil.rmtree(target)
+        target.mkdir()
+        run(["cp", "--archive", "--reflink=auto", f"{source}/.", target], timeout=600)
+        return
+    for database in source.rglob("*.db"):
+        if "snapshots" in database.relative_to(source).parts:
+            continue
+        copy = target / database.relative_to(source)
+        copy.unlink()
+        shutil.copy2(database, copy)
+
+
+Progress = Callable[[str, float], None]
