@@ -5,7 +5,7 @@ from mlops_toolchain.recipes.c_program import CProgram
 from mlops_toolchain.recipes.dataset import FlightsDataset
 from mlops_toolchain.recipes.debian import DebianFiles
 from mlops_toolchain.recipes.debian_root import DebianRoot
-from mlops_toolchain.recipes.go import GoModuleFiles, GoPrograms, GoToolchain
+from mlops_toolchain.recipes.go import GoModuleFiles, GoPrograms, GoToolchain, PulumiCli
 from mlops_toolchain.recipes.image import Image
 from mlops_toolchain.recipes.python_packages import PythonPackages
 
@@ -116,7 +116,8 @@ ARTEFACTS = (
         name="pulumi",
         version=PULUMI,
         licence="Apache-2.0",
-        recipe=GoPrograms(
+        recipe=PulumiCli(
+            major=3,
             module="pulumi",
             programs=_same("pulumi"),
             variables=(
@@ -315,7 +316,7 @@ ARTEFACTS = (
             name="flights",
             dockerfile="flights",
             folders=("workloads/flight_delay",),
-            base="image-mlflow",
+            base="mlflow",
         ),
         needs=("image-mlflow",),
         seconds=40,

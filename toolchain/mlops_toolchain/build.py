@@ -104,8 +104,9 @@ class BuildContext:
 
 
 def is_built(artefact: Artefact) -> bool:
-    """Return whether the result is in the cache."""
-    return (result(artefact) / _RECORD).exists()
+    """Return whether the result is in the cache, and what it links to still exists."""
+    folder = result(artefact)
+    return (folder / _RECORD).exists() and all(entry.exists() for entry in folder.iterdir())
 
 
 def record(artefact: Artefact) -> dict[str, Any]:

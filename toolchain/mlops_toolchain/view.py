@@ -11,6 +11,8 @@ from mlops_toolchain.artefacts import PULUMI_KUBERNETES
 from mlops_toolchain.keys import result
 
 _FOLDERS = ("bin", "cni", "images")
+# Pulumi looks for its language host beside its own file, where a symbolic link would lead it away.
+_BESIDE_ITS_PLUGINS = ("pulumi",)
 _LANGUAGE_HOST = "pulumi-language-python"
 _KUBERNETES = "pulumi-resource-kubernetes"
 
@@ -22,7 +24,11 @@ def refresh(artefacts: Iterable[Artefact]) -> None:
         for entry in (layout.view() / folder).iterdir():
             if entry.is_symlink() and entry not in wanted:
                 entry.unlink()
-    _launcher(layout.bin_dir() / _LANGUAGE_HOST, "mlops_language_host")
+    # A Pulumi that was there already brings a language host that fits it.
+    if (layout.bin_dir() / "pulumi").is_symlink():
+        (layout.bin_dir() / _LANGUAGE_HOST).unlink(missing_ok=True)
+    else:
+        _launcher(layout.bin_dir() / _LANGUAGE_HOST, "mlops_language_host")
     _kubernetes_plugin()
 
 
@@ -41,11 +47,25 @@ def link_only(artefacts: Iterable[Artefact]) -> set[Path]:
 
 
 def _link(link: Path, target: Path) -> None:
+    if link.name in _BESIDE_ITS_PLUGINS and not target.is_symlink():
+        _hard_link(link, target)
+        return
     if link.is_symlink() and link.readlink() == target:
         return
     # A new link takes the old one's place at once: another command may be using it.
     temporary = link.with_name(f".{link.name}.{os.getpid()}")
     temporary.symlink_to(target)
+    temporary.replace(link)
+
+
+def _hard_link(link: Path, target: Path) -> None:
+    if link.exists() and not link.is_symlink() and link.stat().st_mtime == target.stat().st_mtime:
+        return
+    temporary = link.with_name(f".{link.name}.{os.getpid()}")
+    try:
+        temporary.hardlink_to(target)
+    except OSError:  # the checkout is on another file system than the cache
+        shutil.copy2(target, temporary)
     temporary.replace(link)
 
 

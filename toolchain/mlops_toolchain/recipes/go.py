@@ -117,6 +117,38 @@ class GoPrograms:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PulumiCli(GoPrograms):
+    """Pulumi's CLI: one of the same major version on PATH, else built.
+
+    Attributes:
+        major: the major version that the SDK speaks with.
+    """
+
+    major: int
+
+    def build(self, context: Context) -> None:
+        """Link the CLI on PATH, or compile."""
+        ours = str(layout.bin_dir())
+        path = os.pathsep.join(
+            entry for entry in os.environ.get("PATH", "").split(os.pathsep) if entry != ours
+        )
+        found = shutil.which("pulumi", path=path)
+        if found and self._major(found) == self.major:
+            (context.output / "pulumi").symlink_to(found)
+            (context.output / "origin").write_text("found on PATH")
+            return
+        super().build(context)
+
+    @staticmethod
+    def _major(executable: str) -> int | None:
+        result = subprocess.run(
+            [executable, "version"], capture_output=True, text=True, check=False, timeout=30
+        )
+        version = re.match(r"v(\d+)\.", result.stdout)
+        return int(version[1]) if version else None
+
+
+@dataclass(frozen=True, kw_only=True)
 class GoModuleFiles:
     """Files that a Go module carries beside its code.
 

@@ -23,7 +23,7 @@ class Image:
         reference: the image's name, or None for docker.io/local/<name>:<version>-<key>.
         files: files to have in the build's context, as (path there, artefact, path in it).
         folders: folders of the checkout to have in the context.
-        base: artefact with the image that the Dockerfile builds on.
+        base: name of the image that the Dockerfile builds on; its artefact is `image-<base>`.
         arguments: build arguments.
     """
 
@@ -68,7 +68,8 @@ class Image:
         )
         base: tuple[str, ...] = ()
         if self.base:
-            base = ("--from", f"oci-archive:{context.need(self.base)}/{self.base}.tar")
+            archive = context.need(f"image-{self.base}") / f"{self.base}.tar"
+            base = ("--from", f"oci-archive:{archive}")
         reference = self.reference or images.reference(self.name)
         env = {
             "BUILDAH_ISOLATION": "chroot",
@@ -79,8 +80,8 @@ class Image:
         try:
             context.run(
                 *("buildah", *storage, "bud", "--format", "oci", "--layers=false"),
-                *("--network", "host", "--timestamp", _EPOCH, "--signature-policy"),
-                source / "policy.json" if (source / "policy.json").exists() else _policy(work),
+                *("--network", "host", "--timestamp", _EPOCH),
+                *("--signature-policy", _policy(work)),
                 *base,
                 *(part for k, v in self.arguments for part in ("--build-arg", f"{k}={v}")),
                 *("--tag", reference, source),

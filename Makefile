@@ -1,0 +1,48 @@
+# Thin on purpose: each target calls the program that does the work.
+STACK ?= dev
+export UV = $(or $(MLOPS_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/mlops-platform)/uv/0.13.9/bin/uv
+PYTHON = .venv/bin/python
+STACK_COMMAND = $(PYTHON) -m mlops_stack
+
+.DEFAULT_GOAL := help
+.PHONY: help up preview status down toolchain toolchain-status bootstrap lint test test-unit bench
+
+help: ## Show the commands
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
+
+up: started := $(shell date +%s)
+up: toolchain ## From whatever there is to a stack that answers [STACK=dev]
+	@$(STACK_COMMAND) up --stack $(STACK) --started $(started)
+
+preview: toolchain ## What `make up` would change [STACK=dev]
+	@$(STACK_COMMAND) preview --stack $(STACK)
+
+status: ## Where everything is, and whether it answers [STACK=dev]
+	@$(STACK_COMMAND) status --stack $(STACK)
+
+down: bootstrap ## Destroy the stack, and prove that nothing is left [STACK=dev]
+	@$(STACK_COMMAND) down --stack $(STACK)
+
+bootstrap:
+	@toolchain/bootstrap.sh
+
+toolchain: bootstrap ## Obtain every pinned program, image and data set
+	@$(PYTHON) -m mlops_toolchain build
+
+toolchain-status: bootstrap ## List artefacts: version, origin, size, licence
+	@$(PYTHON) -m mlops_toolchain status
+
+lint: bootstrap ## Format check, lint, types
+	@.venv/bin/ruff format --check .
+	@.venv/bin/ruff check .
+	@.venv/bin/mypy stack infra platform plugins toolchain workloads
+
+test-unit: bootstrap lint ## What needs neither root nor a toolchain
+	@.venv/bin/pytest tests/unit -n auto -q
+
+test: toolchain lint ## Every test, to a real up → run → down
+	@.venv/bin/pytest tests/unit -n auto -q
+	@.venv/bin/pytest tests/conformance tests/cluster tests/e2e -q --durations=10
+
+bench: toolchain ## Print the figures of docs/figures.md
+	@$(PYTHON) benchmarks/figures.py

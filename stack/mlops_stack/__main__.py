@@ -1,0 +1,60 @@
+"""Entry point of the Makefile's commands: `python -m mlops_stack up --stack dev`."""
+
+import argparse
+import sys
+import time
+
+from mlops_stack import environment, report
+
+
+def main() -> int:
+    """Run a command; return the process's exit code."""
+    parser = argparse.ArgumentParser(prog="mlops_stack", description=__doc__)
+    parser.add_argument("command", choices=["up", "preview", "status", "down", "env"])
+    parser.add_argument("--stack", default="dev", help="name of the stack (default: dev)")
+    parser.add_argument(
+        "--started", type=float, default=time.time(), help="when the whole command began"
+    )
+    arguments = parser.parse_args()
+    if arguments.command == "env":
+        print(environment.shell_exports())
+        return 0
+
+    # Imported after parsing: `env` runs at each shell's start.
+    from mlops_stack.pulumi_cli import PulumiError, Stack  # noqa: PLC0415
+    from mlops_stack.settings import SettingsError, check_stack_name  # noqa: PLC0415
+
+    try:
+        check_stack_name(arguments.stack)
+        return _run(arguments.command, Stack(arguments.stack), arguments.started)
+    except (PulumiError, SettingsError) as problem:
+        report.error(str(problem))
+        return 1
+    except KeyboardInterrupt:
+        report.error("interrupted; run the same command again to go on, or `make down`")
+        return 130
+
+
+def _run(command: str, stack: "Stack", started: float) -> int:  # noqa: F821
+    match command:
+        case "up":
+            from mlops_stack.up import up  # noqa: PLC0415
+
+            up(stack, started=started)
+            return 0
+        case "preview":
+            stack.ensure()
+            stack.run("preview", "--diff")
+            return 0
+        case "status":
+            from mlops_stack.status import status  # noqa: PLC0415
+
+            return 0 if status(stack) else 1
+        case _:
+            from mlops_stack.down import down  # noqa: PLC0415
+
+            return 0 if down(stack) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,34 @@
+"""`make down`: destroy the stack, then prove that nothing is left."""
+
+import time
+
+from mlops_infra.node import api as node
+
+from mlops_stack import report
+from mlops_stack.pulumi_cli import Stack
+
+
+def down(stack: Stack) -> bool:
+    """Destroy the stack and print what is left of it; return whether that is nothing.
+
+    A stack that was never made, is half-made or whose cluster is dead goes down all the same.
+
+    Raises:
+        PulumiError: Pulumi failed; it has said why, and the state still holds what is left.
+    """
+    started = time.monotonic()
+    if stack.exists():
+        with report.phase(f"pulumi destroy, stack {stack.name}"):
+            stack.ensure()
+            stack.run("destroy", "--yes", "--skip-preview")
+            stack.remove()
+    else:
+        report.plain(f"✓ stack {stack.name} does not exist")
+    # An interrupted first `up` may have begun a cluster that no state knows.
+    with report.phase("embedded cluster"):
+        node.delete(stack.name)
+    leftovers = node.leftovers(stack.name)
+    for leftover in leftovers:
+        report.plain(f"  {leftover}")
+    report.plain(f"leftovers: {len(leftovers)} ({time.monotonic() - started:.1f} s)")
+    return not leftovers

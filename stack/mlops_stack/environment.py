@@ -1,0 +1,52 @@
+"""The environment in which Pulumi runs in this checkout: pinned tools, local state, passphrase."""
+
+import os
+import secrets
+import shlex
+from pathlib import Path
+
+from mlops_toolchain import layout
+
+
+def state_dir() -> Path:
+    """Return the ignored folder of the checkout that holds Pulumi's state."""
+    return layout.checkout() / ".state"
+
+
+def passphrase_file() -> Path:
+    """Return the file with the passphrase of the stacks' secrets, made on first use (mode 0600)."""
+    file = state_dir() / "passphrase"
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        # O_EXCL: of two commands at once, one makes it and the other reads the same.
+        try:
+            descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileExistsError:
+            return file
+        with os.fdopen(descriptor, "w") as stream:
+            stream.write(secrets.token_urlsafe(32))
+    return file
+
+
+def variables() -> dict[str, str]:
+    """Return the variables that Pulumi needs; what the user has set stays as it is."""
+    backend = state_dir() / "pulumi"
+    backend.mkdir(parents=True, exist_ok=True)
+    ours = {
+        "PULUMI_BACKEND_URL": f"file://{backend}",
+        "PULUMI_HOME": str(layout.pulumi_home()),
+        "PULUMI_SKIP_UPDATE_CHECK": "true",
+        "PULUMI_PYTHON_CMD": str(layout.checkout() / ".venv/bin/python"),
+    }
+    if not {"PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE"} & set(os.environ):
+        ours["PULUMI_CONFIG_PASSPHRASE_FILE"] = str(passphrase_file())
+    chosen = {name: os.environ.get(name, value) for name, value in ours.items()}
+    tools = str(layout.bin_dir())
+    path = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    chosen["PATH"] = os.pathsep.join([tools, *(entry for entry in path if entry != tools)])
+    return chosen
+
+
+def shell_exports() -> str:
+    """Return the variables as POSIX shell commands, for `env.sh`."""
+    return "\n".join(f"export {name}={shlex.quote(value)}" for name, value in variables().items())

@@ -1,0 +1,131 @@
+"""Runs the Pulumi CLI on a stack of this checkout."""
+
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from mlops_toolchain import layout
+
+from mlops_stack import environment
+
+
+class PulumiError(Exception):
+    """The Pulumi CLI failed; it has already said why."""
+
+
+class Stack:
+    """One stack, created on first use.
+
+    The engine writes a salt into the stack's configuration file. The committed file must not
+    change with each checkout, so commands run with a copy of it.
+
+    Attributes:
+        name: the stack's name.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._environment = {**os.environ, **environment.variables()}
+        self._source = layout.checkout() / f"Pulumi.{name}.yaml"
+        self._config = environment.state_dir() / "config" / self._source.name
+
+    def exists(self) -> bool:
+        """Return whether the backend knows the stack."""
+        stacks = json.loads(self._capture("stack", "ls", "--json"))
+        return any(self._short(stack["name"]) == self.name for stack in stacks)
+
+    def ensure(self) -> None:
+        """Create the stack unless it exists, and take its configuration as it is now."""
+        self._copy_config()
+        if not self.exists():
+            self._capture("stack", "init", self.name, "--no-select")
+            self._restore_source()
+
+    def run(self, *arguments: str) -> None:
+        """Run a command whose output the user sees.
+
+        Raises:
+            PulumiError: it failed.
+        """
+        self._clear_stale_lock()
+        code = subprocess.call(self._command(*arguments), env=self._environment)
+        if code:
+            raise PulumiError(f"`pulumi {arguments[0]}` ended with exit code {code}")
+
+    def outputs(self) -> dict[str, Any]:
+        """Return the stack's outputs, secrets included."""
+        text = self._capture("stack", "output", "--json", "--show-secrets", "--stack", self.name)
+        outputs: dict[str, Any] = json.loads(text)
+        return outputs
+
+    def resources(self) -> list[dict[str, Any]]:
+        """Return the resources in the stack's state, without the stack itself."""
+        exported = json.loads(self._capture("stack", "export", "--stack", self.name))
+        resources = exported.get("deployment", {}).get("resources") or []
+        return [found for found in resources if found["type"] != "pulumi:pulumi:Stack"]
+
+    def remove(self) -> None:
+        """Forget the stack; its configuration file stays."""
+        self._capture("stack", "rm", "--yes", "--preserve-config", "--stack", self.name)
+
+    def _command(self, *arguments: str) -> list[str]:
+        return [
+            self._executable(),
+            *arguments,
+            *("--stack", self.name),
+            *("--config-file", str(self._config)),
+        ]
+
+    def _executable(self) -> str:
+        found = shutil.which("pulumi", path=self._environment["PATH"])
+        if found is None:
+            raise PulumiError("pulumi is not there; run `make toolchain`")
+        return found
+
+    def _capture(self, *arguments: str) -> str:
+        result = subprocess.run(
+            [self._executable(), *arguments],
+            env=self._environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=layout.checkout(),
+        )
+        if result.returncode:
+            raise PulumiError(f"`pulumi {' '.join(arguments)}` failed: {result.stderr.strip()}")
+        return result.stdout
+
+    def _copy_config(self) -> None:
+        self._config.parent.mkdir(parents=True, exist_ok=True)
+        if self._source.exists():
+            shutil.copyfile(self._source, self._config)
+        elif not self._config.exists():
+            self._config.write_text("")
+
+    def _restore_source(self) -> None:
+        """Undo what `stack init` has written to the committed file."""
+        if self._config.read_text():
+            shutil.copyfile(self._config, self._source)
+        else:
+            self._source.unlink(missing_ok=True)
+
+    def _clear_stale_lock(self) -> None:
+        """Remove the lock of a command on this machine that no longer runs."""
+        folder = environment.state_dir() / "pulumi/.pulumi/locks"
+        for lock in folder.rglob("*.json"):
+            if lock.parent.name == self.name and not _holder_runs(lock):
+                lock.unlink(missing_ok=True)
+
+    @staticmethod
+    def _short(name: str) -> str:
+        return name.rpartition("/")[2]
+
+
+def _holder_runs(lock: Path) -> bool:
+    with contextlib.suppress(OSError, ValueError, KeyError):
+        return Path("/proc", str(json.loads(lock.read_text())["pid"])).exists()
+    return True
