@@ -17,6 +17,14 @@ from pulumi.dynamic import (
 
 from mlops_infra.cluster import ClusterAccess
 
+_INPUTS = (
+    "name",
+    "kubernetes_version",
+    "network",
+    "reserved_memory",
+    "reserved_cpu",
+    "images",
+)
 _OUTPUTS = ("kubeconfig", "node_address", "resolved_network")
 
 
@@ -31,46 +39,49 @@ class EmbeddedClusterProvider(ResourceProvider):
 
     def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
         """Refuse a specification that cannot be built."""
-        from mlops_infra.node.spec import SpecError  # noqa: PLC0415 - see create
+        # The node's modules load where the work is done, not in the program that describes it;
+        # so do they below.
+        from mlops_infra.node.errors import InvalidSpecError  # noqa: PLC0415
 
         try:
             _spec(news)
-        except SpecError as error:
+        except InvalidSpecError as error:
             return CheckResult(news, [CheckFailure("name", str(error))])
         return CheckResult(news, [])
 
     def create(self, props: dict[str, Any]) -> CreateResult:
         """Boot the cluster, or go on with what an interrupted run left of it."""
-        # The node's modules load where the work is done, not in the program that describes it.
-        from mlops_infra.node import cluster  # noqa: PLC0415
-
-        return CreateResult(props["name"], {**props, **_outputs(cluster.create(_spec(props)))})
+        return CreateResult(props["name"], _present(props))
 
     def diff(self, id_: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
         """Compare inputs, and ask whether the node still runs."""
         from mlops_infra.node import cluster  # noqa: PLC0415
+        from mlops_infra.node.spec import immutable_changes  # noqa: PLC0415
 
-        replaces = cluster.immutable_changes(_spec(olds), _spec(news))
-        changed = _spec(olds) != _spec(news) or not cluster.read(id_).healthy
+        health = cluster.read(id_).health
+        replaces = immutable_changes(_spec(olds), _spec(news), network=olds["resolved_network"])
+        if health is cluster.Health.ABSENT:
+            # Nothing is left to restart, and what the stack had in it is gone as well.
+            replaces = ("name",)
+        changed = any(olds.get(key) != news[key] for key in _INPUTS)
         return DiffResult(
-            changes=changed or bool(replaces),
-            replaces=replaces,
+            changes=changed or health is not cluster.Health.HEALTHY,
+            replaces=list(replaces),
             # Two clusters of one name cannot share a state folder.
             delete_before_replace=True,
         )
 
     def update(self, _id: str, _olds: dict[str, Any], news: dict[str, Any]) -> UpdateResult:
         """Change what can change in place, and start a node that has stopped."""
-        from mlops_infra.node import cluster  # noqa: PLC0415
-
-        return UpdateResult({**news, **_outputs(cluster.update(_spec(news)))})
+        return UpdateResult(_present(news))
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
-        """Return the cluster's state; an absent one gives an empty id, which drops it."""
+        """Return the cluster; an absent one gives an empty id, which drops it from state."""
         from mlops_infra.node import cluster  # noqa: PLC0415
 
-        status = cluster.read(id_)
-        return ReadResult("", {}) if status.absent else ReadResult(id_, props)
+        if cluster.read(id_).health is cluster.Health.ABSENT:
+            return ReadResult("", {})
+        return ReadResult(id_, props)
 
     def delete(self, id_: str, _props: dict[str, Any]) -> None:
         """Remove the cluster, whatever state it is in."""
@@ -80,7 +91,7 @@ class EmbeddedClusterProvider(ResourceProvider):
 
 
 def _spec(props: dict[str, Any]) -> Any:
-    from mlops_infra.node.spec import NodeSpec  # noqa: PLC0415 - see create
+    from mlops_infra.node.spec import NodeSpec  # noqa: PLC0415
 
     return NodeSpec(
         name=props["name"],
@@ -88,12 +99,22 @@ def _spec(props: dict[str, Any]) -> Any:
         network=props["network"],
         reserved_memory=props["reserved_memory"],
         reserved_cpu=props["reserved_cpu"],
-        images=tuple(props["images"]),
+        # The toolchain's archives are named by image, without repository and tag.
+        images=tuple(i.rpartition("/")[2].partition(":")[0] for i in props["images"]),
     )
 
 
-def _outputs(info: Any) -> dict[str, str]:
+def _present(props: dict[str, Any]) -> dict[str, Any]:
+    """Make the cluster exist and run; return the resource's properties."""
+    from mlops_infra.node import cluster  # noqa: PLC0415
+    from mlops_toolchain import layout  # noqa: PLC0415
+
+    def progress(phase: str, seconds: float) -> None:
+        print(f"cluster {props['name']}: {phase} {seconds:.1f} s", flush=True)
+
+    info = cluster.create(_spec(props), owner=str(layout.checkout()), progress=progress)
     return {
+        **props,
         "kubeconfig": info.kubeconfig,
         "node_address": info.node_address,
         "resolved_network": info.network,

@@ -2,8 +2,8 @@
 
 import time
 
-from mlops_infra.node import api as node
-
+from mlops_infra.node import cluster
+from mlops_infra.node.leftovers import leftovers
 from mlops_stack import report
 from mlops_stack.pulumi_cli import Stack
 
@@ -26,9 +26,9 @@ def down(stack: Stack) -> bool:
         report.plain(f"✓ stack {stack.name} does not exist")
     # An interrupted first `up` may have begun a cluster that no state knows.
     with report.phase("embedded cluster"):
-        node.delete(stack.name)
-    leftovers = node.leftovers(stack.name)
-    for leftover in leftovers:
+        cluster.delete(stack.name)
+    found = leftovers(stack.name)
+    for leftover in found:
         report.plain(f"  {leftover}")
-    report.plain(f"leftovers: {len(leftovers)} ({time.monotonic() - started:.1f} s)")
-    return not leftovers
+    report.plain(f"leftovers: {len(found)} ({time.monotonic() - started:.1f} s)")
+    return not found

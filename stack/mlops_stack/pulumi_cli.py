@@ -8,9 +8,8 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from mlops_toolchain import layout
-
 from mlops_stack import environment
+from mlops_toolchain import layout
 
 
 class PulumiError(Exception):
