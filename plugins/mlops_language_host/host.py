@@ -88,7 +88,7 @@ def program_environment(request: Any, base: Mapping[str, str]) -> dict[str, str]
     }
 
 
-class Host(language_pb2_grpc.LanguageRuntimeServicer):  # type: ignore[misc]
+class Host(language_pb2_grpc.LanguageRuntimeServicer):
     """One language host process; the engine tells it its own address in the handshake."""
 
     def __init__(self, engine: str) -> None:
@@ -152,7 +152,9 @@ class Host(language_pb2_grpc.LanguageRuntimeServicer):  # type: ignore[misc]
         code = await self._wait(process)
         if code == _EXIT_MESSAGE_SHOWN:
             return language_pb2.RunResponse(bail=True)
-        return language_pb2.RunResponse(error=f"the program exited with code {code}" if code else "")
+        if code:
+            return language_pb2.RunResponse(error=f"the program exited with code {code}")
+        return language_pb2.RunResponse()
 
     async def RunPlugin(self, request: Any, context: Any) -> AsyncIterator[Any]:  # noqa: N802
         """Run a plugin and stream what it prints; its first line is the port it serves."""
@@ -171,7 +173,10 @@ class Host(language_pb2_grpc.LanguageRuntimeServicer):  # type: ignore[misc]
         )
         try:
             async for stream, chunk in _output(process):
-                yield language_pb2.RunPluginResponse(**{stream: chunk})
+                if stream == "stdout":
+                    yield language_pb2.RunPluginResponse(stdout=chunk)
+                else:
+                    yield language_pb2.RunPluginResponse(stderr=chunk)
             yield language_pb2.RunPluginResponse(exitcode=await self._wait(process))
         finally:
             # The engine ends a plugin by closing the stream.
