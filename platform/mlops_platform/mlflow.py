@@ -137,26 +137,36 @@ def _pod(
                 "name": "mlflow",
                 "image": args.image,
                 "image_pull_policy": "IfNotPresent",
-                "command": ["python3", "-m", "mlflow"],
+                # `mlflow server` imports all of MLflow only to start this process, which then
+                # imports it again: twice the memory and the time (docs/decisions/0006).
+                "command": ["python3", "-m", "uvicorn"],
                 "args": [
-                    "server",
                     "--host", "0.0.0.0",  # noqa: S104 - the pod's own network namespace
                     "--port", str(_PORT),
                     "--workers", "1",
-                    # Clients come by the node's address, the Service's name or a port-forward.
-                    # Host names are no secret here: nothing outside this machine routes to it.
-                    "--allowed-hosts", "*",
-                    "--backend-store-uri", "sqlite:////data/mlflow.db",
-                    "--serve-artifacts",
-                    "--artifacts-destination",
-                    pulumi.Output.format("s3://{0}/mlflow", args.buckets.artifacts),
+                    "mlflow.server.fastapi_app:app",
                 ],
                 "env_from": [{"secret_ref": {"name": secret}}],
                 "env": [
-                    {"name": "MLFLOW_S3_ENDPOINT_URL", "value": store.cluster_endpoint},
-                    {"name": "AWS_DEFAULT_REGION", "value": store.region},
-                    {"name": "MLFLOW_DISABLE_TELEMETRY", "value": "true"},
-                    {"name": "HOME", "value": "/tmp"},  # noqa: S108 - an emptyDir of the pod
+                    {"name": name, "value": value}
+                    for name, value in {
+                        "_MLFLOW_SERVER_FILE_STORE": "sqlite:////data/mlflow.db",
+                        "_MLFLOW_SERVER_SERVE_ARTIFACTS": "true",
+                        "_MLFLOW_SERVER_ARTIFACT_ROOT": "mlflow-artifacts:/",
+                        "_MLFLOW_SERVER_ARTIFACT_DESTINATION": pulumi.Output.format(
+                            "s3://{0}/mlflow", args.buckets.artifacts
+                        ),
+                        "_MLFLOW_SGI_NAME": "uvicorn",
+                        # Clients come by the node's address, the Service's name or a
+                        # port-forward; only this machine has a route to any of them.
+                        "MLFLOW_SERVER_ALLOWED_HOSTS": "*",
+                        # Evaluation jobs of language models: seven processes that nobody asks.
+                        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+                        "MLFLOW_DISABLE_TELEMETRY": "true",
+                        "MLFLOW_S3_ENDPOINT_URL": store.cluster_endpoint,
+                        "AWS_DEFAULT_REGION": store.region,
+                        "HOME": "/tmp",  # noqa: S108 - an emptyDir of the pod
+                    }.items()
                 ],
                 "ports": [{"name": "http", "container_port": _PORT}],
                 "security_context": {

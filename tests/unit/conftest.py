@@ -1,0 +1,20 @@
+"""Unit tests touch neither network, cluster nor the user's credentials."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(autouse=True)
+def _no_ambient_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.startswith(("AWS_", "PULUMI_", "KUBECONFIG")):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def checkout() -> Path:
+    return CHECKOUT

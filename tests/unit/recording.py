@@ -1,0 +1,75 @@
+"""Runs a program against Pulumi's mocks and records what it registers."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from pulumi.runtime import mocks, set_all_config, settings
+
+# Outputs that a provider would compute, by type.
+_COMPUTED: dict[str, dict[str, Any]] = {
+    "pulumi-python:dynamic/mlops:EmbeddedCluster": {
+        "kubeconfig": "apiVersion: v1",
+        "node_address": "10.210.255.254",
+        "resolved_network": "10.210.0.0/16",
+    },
+    "pulumi-python:dynamic/mlops:KindCluster": {
+        "kubeconfig": "apiVersion: v1",
+        "node_address": "172.18.0.2",
+    },
+    "pulumi-python:dynamic/mlops:Credentials": {"access_key": "AK", "secret_key": "SK"},
+    "pulumi-python:dynamic/mlops:ModelVersion": {
+        "version": "1",
+        "run_id": "r",
+        "metrics": {"roc_auc": 0.7},
+    },
+}
+
+
+@dataclass
+class Recorder(mocks.Mocks):
+    """Answers as a provider would, and remembers every registration."""
+
+    resources: list[mocks.MockResourceArgs] = field(default_factory=list)
+
+    def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str, dict[str, Any]]:
+        self.resources.append(args)
+        outputs = {**args.inputs, **_COMPUTED.get(args.typ, {})}
+        if args.typ == "kubernetes:core/v1:Service":
+            ports = [{**port, "nodePort": 30000} for port in args.inputs["spec"]["ports"]]
+            outputs["spec"] = {**args.inputs["spec"], "ports": ports}
+        metadata = args.inputs.get("metadata")
+        if isinstance(metadata, dict):
+            outputs["metadata"] = {"name": args.name, **metadata}
+        return f"{args.name}-id", outputs
+
+    def call(self, args: mocks.MockCallArgs) -> dict[str, Any]:
+        raise AssertionError(f"no function is expected to be called, but {args.token} was")
+
+    def of(self, kind: str) -> list[mocks.MockResourceArgs]:
+        """Return the resources whose type ends so."""
+        return [resource for resource in self.resources if resource.typ.endswith(kind)]
+
+    def named(self, name: str) -> mocks.MockResourceArgs:
+        """Return the one resource of that name."""
+        (found,) = [resource for resource in self.resources if resource.name == name]
+        return found
+
+
+def run(
+    program: Callable[[], Any], *, config: dict[str, str] | None = None, stack: str = "unit"
+) -> Recorder:
+    """Run a program to its end; return what it registered."""
+    recorder = Recorder()
+    # Each run has its own loop: the runtime keeps tasks of the one it has seen first.
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    try:
+        mocks.set_mocks(recorder, project="mlops-platform", stack=stack, preview=False)
+        set_all_config({f"mlops-platform:{k}": v for k, v in (config or {}).items()})
+        mocks.test(program)()
+    finally:
+        settings.reset_options()
+        loop.close()
+    return recorder

@@ -1,0 +1,137 @@
+"""The whole program against recording mocks."""
+
+import re
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from mlops_stack.settings import SettingsError
+
+from tests.unit import recording
+from tests.unit.conftest import CHECKOUT
+
+TOKEN = re.compile(r"^mlops:(infra|platform|workloads):[A-Z][A-Za-z0-9]+$")
+
+
+@pytest.fixture(scope="module")
+def stack() -> recording.Recorder:
+    return _run({"ephemeral": "true"})
+
+
+def _run(config: dict[str, str]) -> recording.Recorder:
+    program = str(CHECKOUT / "__main__.py")
+    return recording.run(
+        lambda: runpy.run_path(program, run_name="__main__") and None, config=config
+    )
+
+
+def test_every_layer_is_there(stack: recording.Recorder) -> None:
+    found = {r.typ for r in stack.resources if r.typ.startswith("mlops:")}
+    assert found == {
+        "mlops:infra:Cluster",
+        "mlops:infra:S3Gateway",
+        "mlops:infra:Buckets",
+        "mlops:platform:Mlflow",
+        "mlops:workloads:FlightDelayTraining",
+    }
+    assert all(TOKEN.match(token) for token in found)
+
+
+def test_names_are_unique(stack: recording.Recorder) -> None:
+    names = [(r.typ, r.name) for r in stack.resources]
+    assert len(names) == len(set(names))
+
+
+def test_no_object_lands_in_an_ambient_cluster(stack: recording.Recorder) -> None:
+    objects = [r for r in stack.resources if r.typ.startswith("kubernetes:")]
+    assert len(objects) > 10
+    assert all(r.provider and "cluster-kubernetes" in r.provider for r in objects)
+
+
+def test_every_pod_is_restricted(stack: recording.Recorder) -> None:
+    pods = [r.inputs["spec"]["template"]["spec"] for r in _workloads(stack)]
+    assert len(pods) == 3
+    for pod in pods:
+        assert pod["automountServiceAccountToken"] is False
+        assert pod["securityContext"]["runAsNonRoot"] is True
+        for container in pod["containers"]:
+            assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+            assert container["securityContext"]["allowPrivilegeEscalation"] is False
+            assert {"requests", "limits"} <= set(container["resources"])
+            assert re.search(r":\d[^:]*-[0-9a-f]{8}$", container["image"])
+
+
+def test_every_namespace_enforces_the_restricted_standard(stack: recording.Recorder) -> None:
+    namespaces = stack.of(":Namespace")
+    assert len(namespaces) == 3
+    for namespace in namespaces:
+        labels = namespace.inputs["metadata"]["labels"]
+        assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
+
+
+def test_credentials_come_from_the_generator(stack: recording.Recorder) -> None:
+    secrets = stack.of(":Secret")
+    assert len(secrets) == 3
+    for secret in secrets:
+        values = [v["value"] if isinstance(v, dict) else v for v in _data(secret).values()]
+        assert sorted(values) == ["AK", "SK"]
+
+
+def test_an_existing_cluster_takes_images_from_its_registry(tmp_path: Path) -> None:
+    kubeconfig = tmp_path / "config"
+    kubeconfig.write_text(
+        "current-context: a\n"
+        "contexts: [{name: a, context: {cluster: c, user: u}}]\n"
+        "clusters: [{name: c, cluster: {server: 'https://10.1.2.3:6443'}}]\n"
+    )
+    found = _run(
+        {
+            "clusterProvider": "existing",
+            "kubeconfig": str(kubeconfig),
+            "imageRegistry": "registry.example/mlops",
+        }
+    )
+    images = [
+        c["image"]
+        for r in _workloads(found)
+        for c in r.inputs["spec"]["template"]["spec"]["containers"]
+    ]
+    assert images
+    assert all(image.startswith("registry.example/mlops/") for image in images)
+    assert not found.of(":EmbeddedCluster")
+
+
+def test_kind_is_a_resource_of_its_own() -> None:
+    found = _run({"clusterProvider": "kind"})
+    assert [r.inputs["name"] for r in found.of(":KindCluster")] == ["unit"]
+    assert not found.of(":EmbeddedCluster")
+
+
+def test_wrong_settings_stop_the_program_before_anything_is_registered() -> None:
+    with pytest.raises(SettingsError, match="trainingMonths"):
+        _run({"trainingMonths": "12"})
+
+
+def test_buckets_of_a_lasting_stack_refuse_to_lose_data() -> None:
+    assert all(not b.inputs["force_destroy"] for b in _run({}).of(":Bucket"))
+    assert all(b.inputs["force_destroy"] for b in _run({"ephemeral": "true"}).of(":Bucket"))
+
+
+def test_the_standard_library_is_not_shadowed() -> None:
+    code = "import platform, uuid; print(platform.system(), uuid.uuid4().version)"
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=CHECKOUT, capture_output=True, text=True, check=True
+    )
+    assert result.stdout.split() == ["Linux", "4"]
+
+
+def _workloads(found: recording.Recorder) -> list[recording.mocks.MockResourceArgs]:
+    return [*found.of(":Deployment"), *found.of(":Job")]
+
+
+def _data(secret: recording.mocks.MockResourceArgs) -> dict[str, object]:
+    """Return a Secret's data, unwrapped where the engine marks the whole map as secret."""
+    data = secret.inputs["stringData"]
+    return data.get("value", data)
