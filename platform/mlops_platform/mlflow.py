@@ -121,6 +121,24 @@ def _pod(
     args: MlflowArgs, secret: pulumi.Output[str], volume: pulumi.Output[str]
 ) -> kubernetes.core.v1.PodSpecArgsDict:
     store = args.buckets.store
+    environment: dict[str, pulumi.Input[str]] = {
+        "_MLFLOW_SERVER_FILE_STORE": "sqlite:////data/mlflow.db",
+        "_MLFLOW_SERVER_SERVE_ARTIFACTS": "true",
+        "_MLFLOW_SERVER_ARTIFACT_ROOT": "mlflow-artifacts:/",
+        "_MLFLOW_SERVER_ARTIFACT_DESTINATION": pulumi.Output.format(
+            "s3://{0}/mlflow", args.buckets.artifacts
+        ),
+        "_MLFLOW_SGI_NAME": "uvicorn",
+        # Clients come by the node's address, the Service's name or a
+        # port-forward; only this machine has a route to any of them.
+        "MLFLOW_SERVER_ALLOWED_HOSTS": "*",
+        # Evaluation jobs of language models: seven processes that nobody asks.
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_S3_ENDPOINT_URL": store.cluster_endpoint,
+        "AWS_DEFAULT_REGION": store.region,
+        "HOME": "/tmp",  # noqa: S108 - an emptyDir of the pod
+    }
     return {
         "automount_service_account_token": False,
         "enable_service_links": False,
@@ -147,27 +165,7 @@ def _pod(
                     "mlflow.server.fastapi_app:app",
                 ],
                 "env_from": [{"secret_ref": {"name": secret}}],
-                "env": [
-                    {"name": name, "value": value}
-                    for name, value in {
-                        "_MLFLOW_SERVER_FILE_STORE": "sqlite:////data/mlflow.db",
-                        "_MLFLOW_SERVER_SERVE_ARTIFACTS": "true",
-                        "_MLFLOW_SERVER_ARTIFACT_ROOT": "mlflow-artifacts:/",
-                        "_MLFLOW_SERVER_ARTIFACT_DESTINATION": pulumi.Output.format(
-                            "s3://{0}/mlflow", args.buckets.artifacts
-                        ),
-                        "_MLFLOW_SGI_NAME": "uvicorn",
-                        # Clients come by the node's address, the Service's name or a
-                        # port-forward; only this machine has a route to any of them.
-                        "MLFLOW_SERVER_ALLOWED_HOSTS": "*",
-                        # Evaluation jobs of language models: seven processes that nobody asks.
-                        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-                        "MLFLOW_DISABLE_TELEMETRY": "true",
-                        "MLFLOW_S3_ENDPOINT_URL": store.cluster_endpoint,
-                        "AWS_DEFAULT_REGION": store.region,
-                        "HOME": "/tmp",  # noqa: S108 - an emptyDir of the pod
-                    }.items()
-                ],
+                "env": [{"name": name, "value": value} for name, value in environment.items()],
                 "ports": [{"name": "http", "container_port": _PORT}],
                 "security_context": {
                     "allow_privilege_escalation": False,

@@ -3,8 +3,12 @@
 import argparse
 import sys
 import time
+from typing import TYPE_CHECKING
 
 from mlops_stack import environment, report
+
+if TYPE_CHECKING:
+    from mlops_stack.pulumi_cli import Stack
 
 
 def main() -> int:
@@ -35,7 +39,7 @@ def main() -> int:
         return 130
 
 
-def _run(command: str, stack: "Stack", started: float) -> int:  # noqa: F821
+def _run(command: str, stack: "Stack", started: float) -> int:
     match command:
         case "up":
             from mlops_stack.up import up  # noqa: PLC0415

@@ -88,7 +88,8 @@ class Source:
                 f"{self.uri}/{path} cannot be read: {error}; check --data, and for S3 its endpoint "
                 "and keys"
             ) from error
-        return table.to_pandas()
+        frame: pd.DataFrame = table.to_pandas()
+        return frame
 
     def _open(self) -> tuple[fs.FileSystem, str]:
         if not self.uri.startswith("s3://"):

@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from mlops_stack.settings import SettingsError
 
+from mlops_stack.settings import SettingsError
 from tests.unit import recording
 from tests.unit.conftest import CHECKOUT
 
