@@ -94,6 +94,7 @@ class Host(language_pb2_grpc.LanguageRuntimeServicer):
     def __init__(self, engine: str) -> None:
         self._engine = engine
         self._children: set[asyncio.subprocess.Process] = set()
+        self._cancelled = False
 
     async def Handshake(self, request: Any, _: Any) -> Any:  # noqa: N802
         """Take the engine's address."""
@@ -150,7 +151,8 @@ class Host(language_pb2_grpc.LanguageRuntimeServicer):
             cwd=request.pwd or request.info.program_directory,
         )
         code = await self._wait(process)
-        if code == _EXIT_MESSAGE_SHOWN:
+        # Of a cancelled program the user knows: they, or an earlier error, cancelled it.
+        if code == _EXIT_MESSAGE_SHOWN or self._cancelled:
             return language_pb2.RunResponse(bail=True)
         if code:
             return language_pb2.RunResponse(error=f"the program exited with code {code}")
@@ -184,15 +186,16 @@ class Host(language_pb2_grpc.LanguageRuntimeServicer):
                 process.terminate()
 
     async def Cancel(self, *_: Any) -> Any:  # noqa: N802
-        """Interrupt running programs; the engine has already begun to wind down."""
-        self.interrupt()
+        """End running programs; the engine has already begun to wind down."""
+        self.terminate()
         return empty_pb2.Empty()
 
-    def interrupt(self) -> None:
-        """Send SIGINT to every program that still runs."""
+    def terminate(self) -> None:
+        """Send SIGTERM, which leaves no traceback behind, to every program that still runs."""
+        self._cancelled = True
         for process in self._children:
             if process.returncode is None:
-                process.send_signal(signal.SIGINT)
+                process.terminate()
 
     async def _wait(self, process: asyncio.subprocess.Process) -> int:
         self._children.add(process)
@@ -238,5 +241,5 @@ async def serve(engine: str) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     await stop.wait()
-    host.interrupt()
+    host.terminate()
     await server.stop(grace=1)

@@ -1,0 +1,66 @@
+"""One stack, brought up once for all end-to-end tests, and always taken down."""
+
+import dataclasses
+import os
+import secrets
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from mlops_stack.pulumi_cli import Stack
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+_TIMEOUT_SECONDS = 900
+
+
+@dataclasses.dataclass(frozen=True)
+class Commands:
+    """Runs the Makefile's commands on a stack, as a user does."""
+
+    name: str
+
+    def run(self, command: str, *, check: bool = True) -> subprocess.CompletedProcess[str]:
+        result = subprocess.run(
+            [sys.executable, "-m", "mlops_stack", command, "--stack", self.name],
+            cwd=CHECKOUT,
+            capture_output=True,
+            text=True,
+            timeout=_TIMEOUT_SECONDS,
+            check=False,
+        )
+        if check and result.returncode:
+            pytest.fail(f"{command} ended with {result.returncode}:\n{result.stdout}{result.stderr}")
+        return result
+
+    @property
+    def stack(self) -> Stack:
+        return Stack(self.name)
+
+
+def _configure(name: str) -> Path:
+    file = CHECKOUT / f"Pulumi.{name}.yaml"
+    file.write_text("config:\n  mlops-platform:ephemeral: true\n")
+    return file
+
+
+@pytest.fixture(scope="session")
+def new_stack() -> Iterator[type[Commands]]:
+    """Return a maker of stacks with random names that are gone when the tests end."""
+    if os.geteuid() != 0:
+        pytest.skip("an embedded cluster needs root")
+    made: list[Commands] = []
+
+    def make(purpose: str) -> Commands:
+        commands = Commands(f"e2e-{purpose}-{secrets.token_hex(2)}")
+        made.append(commands)
+        _configure(commands.name)
+        return commands
+
+    yield make  # type: ignore[misc]
+    for commands in made:
+        commands.run("down", check=False)
+        (CHECKOUT / f"Pulumi.{commands.name}.yaml").unlink(missing_ok=True)
+        config = CHECKOUT / ".state/config" / f"Pulumi.{commands.name}.yaml"
+        config.unlink(missing_ok=True)
