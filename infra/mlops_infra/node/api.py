@@ -5,6 +5,7 @@ needs to come up.
 """
 
 import base64
+import datetime
 import http.client
 import json
 import ssl
@@ -66,13 +67,20 @@ class ApiClient:
         """Whether the API server says it is ready to serve."""
         return self.get("/readyz").status == http.HTTPStatus.OK
 
-    def node_problem(self, node: str) -> str | None:
-        """Why the node is not Ready, or None when it is."""
+    def node_problem(self, node: str, *, since: float = 0) -> str | None:
+        """Why the node is not Ready, or None when it is.
+
+        What the kubelet last said before `since` (seconds of the epoch) does not count: the API
+        server believes a node that has just died for another 40 s.
+        """
         answer = self.get(f"/api/v1/nodes/{node}")
         if answer.status != http.HTTPStatus.OK:
             return f"the API server does not know node {node} (status {answer.status})"
         for condition in answer.json()["status"].get("conditions", []):
             if condition["type"] == "Ready":
+                beat = datetime.datetime.fromisoformat(condition["lastHeartbeatTime"])
+                if beat.timestamp() < int(since):
+                    return f"node {node} has not reported since it was started"
                 if condition["status"] == "True":
                     return None
                 return f"node {node} is not ready: {condition.get('message', 'no reason given')}"

@@ -1,6 +1,5 @@
 """Starting a node: its first process, its network, its control plane."""
 
-import contextlib
 import os
 import signal
 import subprocess
@@ -22,7 +21,9 @@ from mlops_infra.node.state import Record
 
 T = TypeVar("T")
 
-PROGRAMS = ("containerd", "ctr", "runc", "kubeadm", "kubelet", "kube-proxy", "kubectl", "nft")
+# From the toolchain, and from the machine (kube-proxy calls nft)
+PROGRAMS = ("containerd", "ctr", "runc", "kubeadm", "kubelet", "kube-proxy", "kubectl")
+HOST_PROGRAMS = ("ip", "nft", "nsenter", "unshare", "setpriv", "setsid", "mount", "cp", "sh")
 STOP_SECONDS = 10.0
 _NAMESPACES = ("--mount", "--pid", "--net", "--uts", "--ipc")
 # kubeadm's own checks look at the host; ours ran before. Nobody joins this cluster, so neither
@@ -223,6 +224,7 @@ class Node:
     def await_ready(self, *, seconds: float) -> None:
         """Wait until the API server serves and the node is Ready."""
         client = ApiClient(self._state.kubeconfig.read_text())
+        since = time.time() - 1
         last = "the API server does not answer"
 
         def settled() -> bool:
@@ -230,7 +232,7 @@ class Node:
             if not client.ready():
                 last = "the API server is not ready"
                 return False
-            problem = client.node_problem(self._config.spec.name)
+            problem = client.node_problem(self._config.spec.name, since=since)
             last = problem or last
             return problem is None
 
@@ -264,13 +266,7 @@ class Node:
 
     def program_pid(self, program: str) -> int | None:
         """Host process id of one of the supervised programs."""
-        path = str(self._config.executables[program])
-        for pid in sorted(self._cgroups.processes()):
-            with contextlib.suppress(OSError):
-                words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-                if words[0].decode() == path:
-                    return pid
-        return None
+        return self._cgroups.program(program)
 
     def restart_program(self, program: str) -> None:
         """End a supervised program and wait until its supervisor has started it again."""

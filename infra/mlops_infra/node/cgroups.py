@@ -124,6 +124,13 @@ class ClusterCgroups:
                 return pid
         return None
 
+    def program(self, name: str) -> int | None:
+        """The process called `name` among the node's own (not a pod's), or None."""
+        for pid in sorted(_members(self.leaves()[0])):
+            if _status_field(pid, "Name:") == name and _status_field(pid, "State:")[0:1] != "Z":
+                return pid
+        return None
+
     def kill(self, *, seconds: float = 5.0) -> None:
         """End every process of the cluster, the node's first one first."""
         first = self.first_process()

@@ -7,21 +7,22 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from mlops_infra.node import boot, config, images, network, preflight
+from mlops_infra.node import addons, boot, config, images, network, preflight
 from mlops_infra.node.api import ApiClient
 from mlops_infra.node.cgroups import ClusterCgroups
 from mlops_infra.node.command import run
 from mlops_infra.node.errors import ImmutableChangeError, NodeError, NoSuchClusterError
 from mlops_infra.node.layout import StateFolder, Tools, state_root
-from mlops_infra.node.leftovers import Leftover, leftovers
 from mlops_infra.node.lock import locked
 from mlops_infra.node.spec import NodeSpec, immutable_changes
-from mlops_infra.node.state import Phase, Record, cluster_names, read_record
+from mlops_infra.node.state import Phase, Record, other_networks, read_record
 
 Progress = Callable[[str, float], None]
 """Called after each phase with its name and the seconds it took."""
 
 _LOCK_WAIT = 120.0
+_SELF_REPAIR_SECONDS = 20.0
+_NO_ADDONS = "its add-ons have not been applied"
 
 
 def _silent(_phase: str, _seconds: float) -> None:
@@ -52,12 +53,16 @@ class ClusterInfo:
     pod_subnet: str
     service_subnet: str
     storage_class: str
+    kubeconfig_path: str
     state_folder: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClusterStatus:
-    """How a cluster is; `reasons` say why it is not healthy. `info` is there once it was created."""
+    """How a cluster is; `reasons` say why it is not healthy.
+
+    `spec` and `info` are there as soon as the cluster has been created so far.
+    """
 
     name: str
     health: Health
@@ -94,7 +99,7 @@ def create(
         with timer("clean"):
             _destroy(folder)
         with timer("preflight"):
-            preflight.check(spec, tools, owner=owner)
+            preflight.check(spec, tools)
         with timer("image store"):
             base = images.base_archives(tools)
             images.BaseImages.of(base, kubernetes_version=spec.kubernetes_version)
@@ -162,7 +167,9 @@ def restart(name: str, *, tools: Tools | None = None, progress: Progress = _sile
     with _cluster_lock(name):
         folder = StateFolder.of(name)
         record = _existing(folder)
-        return _restart(record, folder, tools, _Timer(progress))
+        timer = _Timer(progress)
+        _restart(record, folder, tools, timer)
+        return _revive(record, record.spec, folder, tools, timer)
 
 
 def update(
@@ -243,11 +250,8 @@ def _allocate(spec: NodeSpec, folder: StateFolder, owner: str) -> Record:
     """Choose the network and write the first record, so that no other cluster takes the same."""
     root = state_root()
     with locked(root / ".lock", wait=30, what="the clusters' networks", remove=True):
-        others = {}
-        for name in cluster_names():
-            if name != spec.name and (other := read_record(StateFolder.of(name))) is not None:
-                others[name] = other.network
-        chosen = network.choose(spec.network, network.host_networks(), others)
+        used = network.host_networks(of_others_than=spec.name)
+        chosen = network.choose(spec.network, used, other_networks(folder))
         folder.path.mkdir(mode=0o700)
         record = Record(spec=spec, network=chosen, owner=owner, phase=Phase.ALLOCATED)
         record.write(folder)
@@ -283,27 +287,35 @@ def _revive(
             "a new cluster can have: delete it and create it again"
         )
     wanted = record.of(spec)
-    if wanted != record:
-        # Written only once the node has what it says: an interrupted update is repeated
-        archives = images.extra_archives(tools, spec.images)
-    else:
-        archives = ()
-    status = read(spec.name)
-    if status.health is not Health.HEALTHY:
+    # Read before anything is done. Names stay when their image changes: the references tell
+    archives = images.extra_archives(tools, spec.images)
+    if not _recovers(spec.name):
         _restart(record, folder, tools, timer)
     node = boot.Node(_prepare(wanted, folder, tools))
     pid = _running(node)
-    if archives:
+    held = node.image_references(pid) if archives else frozenset()
+    if missing := [entry for entry in archives if entry.reference not in held]:
         with timer("images"):
-            held = node.image_references(pid)
-            node.import_images(pid, [entry for entry in archives if entry.reference not in held])
+            node.import_images(pid, missing)
     if node.apply_reservation():
         with timer("reservation"):
             node.restart_program("kubelet")
             node.await_ready(seconds=60)
-    record = wanted.at(Phase.READY)
-    record.write(folder)
-    return _info(record, folder)
+    if record.phase is not Phase.READY:
+        return _finish(wanted, folder, node, pid, timer)
+    # Written only now that the node has what it says: an interrupted update is repeated
+    wanted.write(folder)
+    return _info(wanted, folder)
+
+
+def _recovers(name: str) -> bool:
+    """Whether the cluster is usable, now or as soon as its own supervision has repaired it."""
+    deadline = time.monotonic() + _SELF_REPAIR_SECONDS
+    while (status := read(name)).health is Health.BROKEN and time.monotonic() < deadline:
+        if status.reasons == (_NO_ADDONS,):
+            return True
+        time.sleep(0.3)
+    return status.health is Health.HEALTHY
 
 
 def _running(node: boot.Node) -> int:
@@ -313,7 +325,9 @@ def _running(node: boot.Node) -> int:
     return pid
 
 
-def _restart(record: Record, folder: StateFolder, tools: Tools, timer: _Timer) -> ClusterInfo:
+def _restart(record: Record, folder: StateFolder, tools: Tools, timer: _Timer) -> None:
+    with timer("preflight"):
+        preflight.check(record.spec, tools, given_network=record.network)
     with timer("stop"):
         node = boot.Node(_prepare(record, folder, tools))
         node.stop()
@@ -325,12 +339,13 @@ def _restart(record: Record, folder: StateFolder, tools: Tools, timer: _Timer) -
         node.open_gate(pid)
     with timer("control plane"):
         node.await_ready(seconds=180)
-    if record.phase is not Phase.READY:
-        return _finish(record, folder, node, pid, timer)
-    return _info(record, folder)
 
 
 def _problems(record: Record, folder: StateFolder) -> Iterator[str]:
+    cgroups = ClusterCgroups.of(folder.name)
+    for program in ("containerd", "kubelet", "kube-proxy"):
+        if cgroups.program(program) is None:
+            yield f"{program} does not run; see {folder.log / program}.log"
     client = ApiClient(folder.kubeconfig.read_text(), timeout=3)
     answer = client.get("/readyz")
     if answer.status == 0:
@@ -340,7 +355,7 @@ def _problems(record: Record, folder: StateFolder) -> Iterator[str]:
     elif (problem := client.node_problem(record.spec.name)) is not None:
         yield problem
     if record.phase is not Phase.READY:
-        yield "its add-ons have not been applied"
+        yield _NO_ADDONS
 
 
 def _info(record: Record, folder: StateFolder) -> ClusterInfo:
@@ -356,7 +371,8 @@ def _info(record: Record, folder: StateFolder) -> ClusterInfo:
         network=record.network,
         pod_subnet=str(subnets.pods),
         service_subnet=str(subnets.services),
-        storage_class="local-path",
+        storage_class=addons.STORAGE_CLASS,
+        kubeconfig_path=str(folder.kubeconfig),
         state_folder=str(folder.path),
     )
 
@@ -374,17 +390,3 @@ def _destroy(folder: StateFolder) -> None:
     for doomed in folder.path.parent.glob(f".deleting-{folder.name}-????????"):
         # Stays on this file system: should anything be mounted below, it is not emptied
         run(["rm", "-rf", "--one-file-system", doomed], timeout=300)
-
-
-__all__ = [
-    "ClusterInfo",
-    "ClusterStatus",
-    "Health",
-    "Leftover",
-    "create",
-    "delete",
-    "leftovers",
-    "read",
-    "restart",
-    "update",
-]

@@ -22,6 +22,7 @@ READY_GATE = "/run/node-ready"
 NODE_LOG = "/var/log/node"
 NODE_CONFIG = "/etc/node"
 KUBELET_CONFIG = "/var/lib/kubelet/config.yaml"
+CNI_PLUGINS = ("ptp", "host-local", "loopback")
 _PLUGIN_DIR = "/var/lib/kubelet/volume-plugins"
 KUBE_PROXY_KUBECONFIG = "/etc/kubernetes/kube-proxy.conf"
 
@@ -51,7 +52,6 @@ class NodeConfig:
     visible: tuple[Path, ...]
     cgroup_root: str
     cgroup_leaves: tuple[Path, ...]
-    interpreter_roots: tuple[Path, ...] = ()
 
 
 def environment(config: NodeConfig) -> dict[str, str]:

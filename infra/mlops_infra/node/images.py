@@ -10,12 +10,13 @@ databases are written in place and therefore copied.
 import contextlib
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import tarfile
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,6 +38,7 @@ BASE_ARCHIVES = (
 )
 _REFERENCE = "org.opencontainers.image.ref.name"
 _SEED_FORMAT = 1
+SEEDS_KEPT = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,9 +143,10 @@ def seed(archives: Sequence[Archive], tools: Tools) -> Path:
     Two processes never build at once; an interrupted build leaves only a folder that the next
     build removes.
     """
-    store = tools.cache / "image-store"
-    ready = store / seed_key(archives, tools.executable("containerd"))
+    ready = _seed_path(archives, tools)
+    store = ready.parent
     if ready.is_dir():
+        os.utime(ready)
         return ready
     store.mkdir(parents=True, exist_ok=True)
     with locked(store / ".lock", wait=900, what="image store"):
@@ -152,12 +155,59 @@ def seed(archives: Sequence[Archive], tools: Tools) -> Path:
         for stale in store.glob(".building-*"):
             shutil.rmtree(stale)
         building = Path(tempfile.mkdtemp(prefix=".building-", dir=store))
+        wanted = {archive.reference: archive.digest for archive in archives}
+        held = _start_from_nearest(store, wanted, building)
         with private_containerd(building, tools) as socket:
+            ctr: list[str | Path] = [tools.executable("ctr"), "--address", socket]
             for archive in archives:
-                import_archive(archive, [tools.executable("ctr"), "--address", socket])
+                if held.get(archive.reference) != archive.digest:
+                    import_archive(archive, ctr)
+            if outdated := [reference for reference in held if reference not in wanted]:
+                remove = [*ctr, "--namespace", NAMESPACE, "images", "remove", "--sync"]
+                run([*remove, *outdated], timeout=120)
         shutil.rmtree(building / "run")
+        (building / "archives.json").write_text(json.dumps(wanted, indent=2))
         building.rename(ready)
+        _prune(store)
     return ready
+
+
+def seed_is_ready(archives: Sequence[Archive], tools: Tools) -> bool:
+    """Whether the cache holds a seed with exactly these archives."""
+    return _seed_path(archives, tools).is_dir()
+
+
+def _seed_path(archives: Sequence[Archive], tools: Tools) -> Path:
+    return tools.cache / "image-store" / seed_key(archives, tools.bin_dir / "containerd")
+
+
+def _seeds(store: Path) -> list[Path]:
+    """The store's seeds, last used first."""
+    seeds = [entry for entry in store.iterdir() if (entry / "archives.json").exists()]
+    return sorted(seeds, key=lambda entry: entry.stat().st_mtime, reverse=True)
+
+
+def _start_from_nearest(store: Path, wanted: dict[str, str], building: Path) -> dict[str, str]:
+    """Begin a new seed as a clone of the one that shares most with it; returns what that held.
+
+    So a changed image costs its own import, not everybody's.
+    """
+    held = {entry: json.loads((entry / "archives.json").read_text()) for entry in _seeds(store)}
+    if not held:
+        return {}
+    nearest = max(held, key=lambda entry: len(held[entry].items() & wanted.items()))
+    if not held[nearest].items() & wanted.items():
+        return {}
+    clone(nearest, building / "root")
+    return dict(held[nearest])
+
+
+def _prune(store: Path) -> None:
+    """Remove the seeds used longest ago. Clusters made from them keep their own links."""
+    for old in _seeds(store)[SEEDS_KEPT:]:
+        doomed = old.with_name(f".building-{old.name}")
+        old.rename(doomed)
+        shutil.rmtree(doomed)
 
 
 @contextlib.contextmanager
@@ -244,6 +294,3 @@ def clone(seed_store: Path, target: Path) -> None:
         copy = target / database.relative_to(source)
         copy.unlink()
         shutil.copy2(database, copy)
-
-
-Progress = Callable[[str, float], None]

@@ -46,8 +46,9 @@ def networks_of_host(*, addresses: str, routes: str) -> tuple[UsedNetwork, ...]:
     return tuple(used)
 
 
-def host_networks(*, without_link: str = "") -> tuple[UsedNetwork, ...]:
-    """What this machine uses now, leaving out one interface."""
+def host_networks(*, of_others_than: str) -> tuple[UsedNetwork, ...]:
+    """What this machine uses now, leaving out the named cluster's own link."""
+    without_link = link_name(of_others_than)
     used = networks_of_host(
         addresses=run(["ip", "-json", "address"]),
         routes=run(["ip", "-json", "-4", "route", "show", "table", "all"]),

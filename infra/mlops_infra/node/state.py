@@ -74,6 +74,16 @@ def read_record(folder: StateFolder) -> Record | None:
         ) from error
 
 
+def other_networks(folder: StateFolder) -> dict[str, str]:
+    """Networks of the clusters other than this one, by their names."""
+    records = {name: read_record(StateFolder.of(name)) for name in cluster_names()}
+    return {
+        name: record.network
+        for name, record in records.items()
+        if record is not None and name != folder.name
+    }
+
+
 def cluster_names() -> tuple[str, ...]:
     """Clusters that have a folder on this machine, running or not."""
     root = state_root()
