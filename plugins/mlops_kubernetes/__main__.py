@@ -1,0 +1,10 @@
+"""Entry point: `pulumi-resource-kubernetes [flags] [engine address]`."""
+
+import asyncio
+import sys
+
+from mlops_kubernetes.serving import serve
+
+if __name__ == "__main__":
+    # Flags (--logflow, --tracing …) repeat what the handshake carries.
+    asyncio.run(serve(next((a for a in reversed(sys.argv[1:]) if not a.startswith("-")), "")))

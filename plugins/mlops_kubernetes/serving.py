@@ -1,0 +1,62 @@
+"""The plugin process: serves the provider on loopback until the engine ends it or is gone."""
+
+import asyncio
+import signal
+import sys
+from typing import Final
+
+import grpc
+
+from mlops_kubernetes.engine import CHANNEL_OPTIONS
+from mlops_kubernetes.servicer import Provider
+
+from pulumi.runtime.proto import provider_pb2_grpc  # isort: skip - needs engine's registration
+
+_CHECK_SECONDS: Final = 5.0
+_MISSES: Final = 3
+_GRACE_SECONDS: Final = 1.0
+
+
+async def serve(engine_address: str) -> None:
+    """Serve a provider and print its port, as the engine expects of a plugin.
+
+    Args:
+        engine_address: `host:port` of the engine; empty when the plugin is run by hand.
+    """
+    server = grpc.aio.server(options=CHANNEL_OPTIONS)
+    provider = Provider(engine_address)
+    provider_pb2_grpc.add_ResourceProviderServicer_to_server(provider, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    # An interrupt comes with the terminal's Ctrl-C; the engine says itself when to wind down.
+    loop.add_signal_handler(signal.SIGINT, provider.cancel)
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
+    sys.stdout.write(f"{port}\n")
+    sys.stdout.flush()
+    watch = asyncio.create_task(_watch(engine_address, stop))
+    await stop.wait()
+    watch.cancel()
+    provider.cancel()
+    await server.stop(_GRACE_SECONDS)
+    await provider.close()
+
+
+async def _watch(address: str, stop: asyncio.Event) -> None:
+    """Stop serving when the engine is gone, so that a killed engine leaves no plugins behind."""
+    host, _, port = address.rpartition(":")
+    misses = 0
+    while host and misses < _MISSES:
+        await asyncio.sleep(_CHECK_SECONDS)
+        try:
+            _, writer = await asyncio.wait_for(
+                asyncio.open_connection(host, int(port)), _CHECK_SECONDS
+            )
+        except (OSError, TimeoutError):
+            misses += 1
+            continue
+        misses = 0
+        writer.close()
+    if host:
+        stop.set()
