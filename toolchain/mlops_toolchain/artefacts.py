@@ -65,7 +65,13 @@ def _kubernetes_variables() -> tuple[tuple[str, str], ...]:
 
 
 def _program_image(
-    name: str, artefact: str, version: str, licence: str, *, reference: str | None = None
+    name: str,
+    artefact: str,
+    version: str,
+    licence: str,
+    *,
+    reference: str | None = None,
+    dockerfile: str = "scratch",
 ) -> Artefact:
     """Return the image of one static program, which has the image's name, from scratch."""
     return Artefact(
@@ -74,7 +80,7 @@ def _program_image(
         licence=licence,
         recipe=Image(
             name=name,
-            dockerfile="scratch",
+            dockerfile=dockerfile,
             reference=reference,
             files=(("program", artefact, name),),
             arguments=(("PROGRAM", name),),
@@ -269,13 +275,21 @@ ARTEFACTS = (
         for name in ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
     ),
     # kubeadm and the kubelet ask for these by upstream's names.
-    *(
-        _program_image(name, name, version, "Apache-2.0", reference=reference)
-        for name, version, reference in (
-            ("etcd", ETCD, f"registry.k8s.io/etcd:{ETCD}"),
-            ("coredns", COREDNS, f"registry.k8s.io/coredns/coredns:v{COREDNS}"),
-            ("pause", PAUSE, f"registry.k8s.io/pause:{PAUSE}"),
-        )
+    _program_image("etcd", "etcd", ETCD, "Apache-2.0", reference=f"registry.k8s.io/etcd:{ETCD}"),
+    _program_image(
+        "coredns",
+        "coredns",
+        COREDNS,
+        "Apache-2.0",
+        reference=f"registry.k8s.io/coredns/coredns:v{COREDNS}",
+    ),
+    _program_image(
+        "pause",
+        "pause",
+        PAUSE,
+        "Apache-2.0",
+        reference=f"registry.k8s.io/pause:{PAUSE}",
+        dockerfile="pause",
     ),
     _program_image(
         "local-path-provisioner", "local-path-provisioner", LOCAL_PATH_PROVISIONER, "Apache-2.0"
