@@ -224,7 +224,7 @@ ARTEFACTS = (
             package="containernetworking-plugins",
             files=tuple(
                 (f"cni/{name}", f"usr/lib/cni/{name}")
-                for name in ("bridge", "host-local", "loopback")
+                for name in ("host-local", "loopback", "ptp")
             ),
         ),
     ),
