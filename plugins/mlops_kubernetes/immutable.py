@@ -68,7 +68,35 @@ _POD: Final = (
     "spec.volumes",
     *(f"spec.{which}[*].{f}" for which in ("containers", "initContainers") for f in _CONTAINER),
 )
-_SECRET_FIELDS: Final[dict[tuple[str, str], tuple[str, ...]]] = {
+_SECRET_FIELDS: Final = ("type", "data", "stringData")
+_CONFIG_MAP_FIELDS: Final = ("data", "binaryData")
+_PERSISTENT_VOLUME: Final = (
+    "awsElasticBlockStore",
+    "azureDisk",
+    "azureFile",
+    "cephfs",
+    "cinder",
+    "csi",
+    "fc",
+    "flexVolume",
+    "flocker",
+    "gcePersistentDisk",
+    "glusterfs",
+    "hostPath",
+    "iscsi",
+    "local",
+    "nfs",
+    "nodeAffinity",
+    "photonPersistentDisk",
+    "portworxVolume",
+    "quobyte",
+    "rbd",
+    "scaleIO",
+    "storageos",
+    "volumeMode",
+    "vsphereVolume",
+)
+_FIELDS: Final[dict[tuple[str, str], tuple[str, ...]]] = {
     ("", "ConfigMap"): _CONFIG_MAP_FIELDS,
     ("", "Secret"): _SECRET_FIELDS,
     ("", "Pod"): _POD,

@@ -30,8 +30,9 @@ async def serve(engine_address: str) -> None:
     await server.start()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    # An interrupt comes with the terminal's Ctrl-C; the engine says itself when to wind down.
-    loop.add_signal_handler(signal.SIGINT, provider.cancel)
+    # The engine ends its plugins by an interrupt and kills those that linger. A terminal's Ctrl-C
+    # does not come here: plugins have process groups of their own, and a call to wind down.
+    loop.add_signal_handler(signal.SIGINT, stop.set)
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     sys.stdout.write(f"{port}\n")
     sys.stdout.flush()

@@ -146,7 +146,6 @@ class ControlPlane:
             f"--root-ca-file={self.folder / 'ca.crt'}",
             "--leader-elect=false",
             "--secure-port=0",
-            "--controllers=*,-nodeipam,-node-lifecycle,-cloud-node-lifecycle",
         )
 
     def _start(self, name: str, *arguments: str) -> None:
