@@ -89,7 +89,12 @@ class FlightDelayTraining(pulumi.ComponentResource):
         job_name = f"flight-delay-{hashlib.sha256(identity.encode()).hexdigest()[:8]}"
         job = kubernetes.batch.v1.Job(
             f"{name}-job",
-            metadata={"name": job_name, "namespace": namespace.metadata.name},
+            metadata={
+                "name": job_name,
+                "namespace": namespace.metadata.name,
+                # A failed Job never runs again by itself; the next `up` makes a new one.
+                "annotations": {"pulumi.com/replaceUnready": "true"},
+            },
             spec={
                 "backoff_limit": 1,
                 "active_deadline_seconds": _TIMEOUT_SECONDS,
@@ -149,6 +154,8 @@ def _pod(
                 "env": [
                     {"name": "AWS_ENDPOINT_URL", "value": args.store_endpoint},
                     {"name": "AWS_DEFAULT_REGION", "value": args.store_region},
+                    # A server that fails has a reason; seven retries only hide it for minutes.
+                    {"name": "MLFLOW_HTTP_REQUEST_MAX_RETRIES", "value": "3"},
                     {"name": "HOME", "value": "/tmp"},  # noqa: S108 - an emptyDir of the pod
                 ],
                 "security_context": {
