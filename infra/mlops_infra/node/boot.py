@@ -175,6 +175,7 @@ class Node:
             f"--skip-phases={','.join(_SKIPPED_PHASES)}",
             "--skip-token-print",
         ]
+        kubelet_log = self._state.log / "kubelet.log"
         with log.open("wb") as output:
             done = subprocess.run(
                 argv,
@@ -187,7 +188,7 @@ class Node:
         if done.returncode:
             raise BootError(
                 f"kubeadm init failed with status {done.returncode}; {log} ends:\n{tail(log)}\n"
-                f"and {self._state.log / 'kubelet.log'}:\n{tail(self._state.log / 'kubelet.log')}"
+                f"and {kubelet_log}:\n{tail(kubelet_log, 6)}"
             )
 
     def give_kube_proxy_credentials(self, pid: int) -> None:
@@ -221,10 +222,12 @@ class Node:
             lambda: run([*argv, "--field-manager=mlops-platform", "-f", "-"], stdin=text, env=env)
         )
 
-    def await_ready(self, *, seconds: float) -> None:
-        """Wait until the API server serves and the node is Ready."""
+    def await_ready(self, *, seconds: float, since: float = 0) -> None:
+        """Wait until the API server serves and the node is Ready.
+
+        After a restart, `since` tells when it began (see ApiClient.node_problem).
+        """
         client = ApiClient(self._state.kubeconfig.read_text())
-        since = time.time() - 1
         last = "the API server does not answer"
 
         def settled() -> bool:

@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 
 from mlops_infra.node import addons, boot, config, images, network, preflight
 from mlops_infra.node.api import ApiClient
@@ -13,7 +14,7 @@ from mlops_infra.node.cgroups import ClusterCgroups
 from mlops_infra.node.command import run
 from mlops_infra.node.errors import ImmutableChangeError, NodeError, NoSuchClusterError
 from mlops_infra.node.layout import StateFolder, Tools, state_root
-from mlops_infra.node.lock import locked
+from mlops_infra.node.lock import is_locked, locked
 from mlops_infra.node.spec import NodeSpec, immutable_changes
 from mlops_infra.node.state import Phase, Record, other_networks, read_record
 
@@ -108,12 +109,17 @@ def create(
         with timer("images"):
             images.clone(seed, folder.containerd)
         node = boot.Node(_prepare(record, folder, tools))
-        with timer("namespaces"):
-            pid = node.launch()
-            node.open_gate(pid)
-            node.await_containerd(pid)
-        with timer("control plane"):
-            node.initialise(pid)
+        try:
+            with timer("namespaces"):
+                pid = node.launch()
+                node.open_gate(pid)
+                node.await_containerd(pid)
+            with timer("control plane"):
+                node.initialise(pid)
+        except NodeError:
+            # Its logs stay until the next attempt; its processes would only go on failing
+            node.stop()
+            raise
         record = record.at(Phase.INITIALISED)
         record.write(folder)
         return _finish(record, folder, node, pid, timer)
@@ -129,14 +135,13 @@ def read(name: str) -> ClusterStatus:
         return ClusterStatus(name=name, health=Health.BROKEN, reasons=(str(error),))
     if record is None:
         if folder.path.exists() or cgroups.existing():
-            reason = "its creation or deletion was interrupted"
-            return ClusterStatus(name=name, health=Health.BROKEN, reasons=(reason,))
+            return ClusterStatus(name=name, health=Health.BROKEN, reasons=(_unfinished(name),))
         return ClusterStatus(name=name, health=Health.ABSENT)
     if record.phase is Phase.ALLOCATED:
         return ClusterStatus(
             name=name,
             health=Health.BROKEN,
-            reasons=("its creation was interrupted before it held data",),
+            reasons=(_unfinished(name),),
             spec=record.spec,
         )
     info = _info(record, folder)
@@ -220,11 +225,20 @@ class _Timer:
         self._progress(phase, time.monotonic() - started)
 
 
+def _lock_file(name: str) -> Path:
+    return state_root() / f".{name}.lock"
+
+
+def _unfinished(name: str) -> str:
+    if is_locked(_lock_file(name)):
+        return "it is being created or deleted by another process"
+    return "its creation or deletion was interrupted before it held data"
+
+
 @contextlib.contextmanager
 def _cluster_lock(name: str, *, remove: bool = False) -> Iterator[None]:
-    root = state_root()
-    root.mkdir(parents=True, exist_ok=True)
-    path = root / f".{name}.lock"
+    path = _lock_file(name)
+    path.parent.mkdir(parents=True, exist_ok=True)
     with locked(path, wait=_LOCK_WAIT, what=f"cluster {name}", remove=remove):
         yield
 
@@ -299,8 +313,9 @@ def _revive(
             node.import_images(pid, missing)
     if node.apply_reservation():
         with timer("reservation"):
+            began = time.time()
             node.restart_program("kubelet")
-            node.await_ready(seconds=60)
+            node.await_ready(seconds=60, since=began)
     if record.phase is not Phase.READY:
         return _finish(wanted, folder, node, pid, timer)
     # Written only now that the node has what it says: an interrupted update is repeated
@@ -328,6 +343,7 @@ def _running(node: boot.Node) -> int:
 def _restart(record: Record, folder: StateFolder, tools: Tools, timer: _Timer) -> None:
     with timer("preflight"):
         preflight.check(record.spec, tools, given_network=record.network)
+    began = time.time()
     with timer("stop"):
         node = boot.Node(_prepare(record, folder, tools))
         node.stop()
@@ -338,7 +354,7 @@ def _restart(record: Record, folder: StateFolder, tools: Tools, timer: _Timer) -
         node.forget_containers(pid)
         node.open_gate(pid)
     with timer("control plane"):
-        node.await_ready(seconds=180)
+        node.await_ready(seconds=180, since=began)
 
 
 def _problems(record: Record, folder: StateFolder) -> Iterator[str]:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from mlops_infra.node.errors import CommandError
 
+_LINE = 400
+
 
 def run(
     argv: Sequence[str | Path],
@@ -42,9 +44,9 @@ def run(
 
 
 def tail(path: Path, lines: int = 12) -> str:
-    """The last lines of a log, or a note that there is none."""
+    """The last lines of a log, each cut to a readable length, or a note that there is none."""
     try:
         text = path.read_text(errors="replace")
     except OSError:
         return f"({path} was not written)"
-    return "\n".join(text.strip().splitlines()[-lines:])
+    return "\n".join(line[:_LINE] for line in text.strip().splitlines()[-lines:])

@@ -170,7 +170,6 @@ def kubelet(config: NodeConfig) -> dict[str, Any]:
         "volumePluginDir": _PLUGIN_DIR,
         "syncFrequency": "30s",
         "volumeStatsAggPeriod": "5m",
-        "nodeStatusUpdateFrequency": "10s",
     }
 
 

@@ -37,6 +37,21 @@ def locked(path: Path, *, wait: float, what: str, remove: bool = False) -> Itera
         os.close(descriptor)
 
 
+def is_locked(path: Path) -> bool:
+    """Whether some process holds the lock file `path` now."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
 def _acquire(descriptor: int, deadline: float, wait: float, what: str) -> None:
     while True:
         try:
