@@ -51,9 +51,22 @@ class Stack:
             PulumiError: it failed.
         """
         self._clear_stale_lock()
-        code = subprocess.call(self._command(*arguments), env=self._environment)
+        code = subprocess.call(
+            [self._executable(), *self._options(arguments)],
+            env=self._environment,
+            cwd=layout.checkout(),
+        )
         if code:
             raise PulumiError(f"`pulumi {arguments[0]}` ended with exit code {code}")
+
+    def capture_run(self, *arguments: str) -> str:
+        """Run a command on the stack and return what it prints.
+
+        Raises:
+            PulumiError: it failed.
+        """
+        self._clear_stale_lock()
+        return self._capture(*self._options(arguments))
 
     def outputs(self) -> dict[str, Any]:
         """Return the stack's outputs, secrets included."""
@@ -71,13 +84,8 @@ class Stack:
         """Forget the stack; its configuration file stays."""
         self._capture("stack", "rm", "--yes", "--preserve-config", "--stack", self.name)
 
-    def _command(self, *arguments: str) -> list[str]:
-        return [
-            self._executable(),
-            *arguments,
-            *("--stack", self.name),
-            *("--config-file", str(self._config)),
-        ]
+    def _options(self, arguments: tuple[str, ...]) -> list[str]:
+        return [*arguments, "--stack", self.name, "--config-file", str(self._config)]
 
     def _executable(self) -> str:
         found = shutil.which("pulumi", path=self._environment["PATH"])

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from mlops_stack.pulumi_cli import Stack
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -31,7 +32,9 @@ class Commands:
             check=False,
         )
         if check and result.returncode:
-            pytest.fail(f"{command} ended with {result.returncode}:\n{result.stdout}{result.stderr}")
+            pytest.fail(
+                f"{command} ended with {result.returncode}:\n{result.stdout}{result.stderr}"
+            )
         return result
 
     @property

@@ -1,0 +1,234 @@
+"""The main job from nothing to nothing, through the commands a user types."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from mlops_infra import object_store
+from mlops_infra.node import cluster
+from mlops_infra.node.leftovers import leftovers
+from mlops_infra.object_store import Connection
+from tests.e2e.conftest import CHECKOUT, Commands
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1500)]
+
+
+@pytest.fixture(scope="module")
+def stack(new_stack: Callable[[str], Commands]) -> Commands:
+    """A stack that is up."""
+    commands = new_stack("main")
+    commands.run("up")
+    return commands
+
+
+@pytest.fixture
+def outputs(stack: Commands) -> dict[str, Any]:
+    return stack.stack.outputs()
+
+
+def _plan(stack: Commands, command: str) -> dict[str, int]:
+    """Return what a preview or refresh would do: operations to numbers of resources."""
+    target = stack.stack
+    target.ensure()
+    arguments = (
+        ["preview", "--json"] if command == "preview" else ["refresh", "--preview-only", "--json"]
+    )
+    text = target.capture_run(*arguments)
+    return {k: v for k, v in json.loads(text)["changeSummary"].items() if v}
+
+
+def _wait(condition: Callable[[], bool], what: str, seconds: float = 90) -> None:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if condition():
+            return
+        time.sleep(1)
+    pytest.fail(f"{what} did not happen within {seconds:.0f} s")
+
+
+def _processes(name: str, program: str) -> list[int]:
+    """Return the processes of a program in the cluster of that name."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            words = (entry / "cmdline").read_bytes().split(b"\0")
+            groups = (entry / "cgroup").read_text()
+        except OSError:
+            continue
+        if Path(words[0].decode()).name == program and f"mlops-{name}/" in groups:
+            found.append(int(entry.name))
+    return found
+
+
+def test_the_model_is_registered_with_what_a_data_scientist_looks_at(
+    outputs: dict[str, Any],
+) -> None:
+    url = outputs["mlflow_url"]
+    run = httpx.get(
+        f"{url}/api/2.0/mlflow/runs/get", params={"run_id": outputs["model_run"]}
+    ).json()["run"]
+    assert run["info"]["status"] == "FINISHED"
+    metrics = {m["key"]: m["value"] for m in run["data"]["metrics"]}
+    assert metrics["roc_auc"] > 0.6
+    assert outputs["model_metrics"]["roc_auc"] == pytest.approx(metrics["roc_auc"], abs=1e-4)
+    version = httpx.get(
+        f"{url}/api/2.0/mlflow/model-versions/get",
+        params={"name": outputs["model_name"], "version": outputs["model_version"]},
+    ).json()["model_version"]
+    assert version["run_id"] == outputs["model_run"]
+    plots = httpx.get(
+        f"{url}/api/2.0/mlflow/artifacts/list",
+        params={"run_id": outputs["model_run"], "path": "plots"},
+    ).json()["files"]
+    assert {Path(p["path"]).name for p in plots} == {
+        "roc.png",
+        "calibration.png",
+        "feature_importance.png",
+    }
+
+
+def test_the_model_is_in_its_bucket_and_the_data_in_its_own(outputs: dict[str, Any]) -> None:
+    s3 = _s3(outputs)
+    artifacts = _keys(s3, "artifacts")
+    assert any(key.startswith("mlflow/") and key.endswith("/MLmodel") for key in artifacts)
+    data = _keys(s3, "datasets")
+    assert len([key for key in data if "/flights/year=2013/month=" in key]) == 12
+
+
+def _s3(outputs: dict[str, Any]) -> Any:
+    return object_store.client(
+        Connection(
+            endpoint=outputs["s3_url"],
+            region="us-east-1",
+            access_key=outputs["s3_access_key"],
+            secret_key=outputs["s3_secret_key"],
+        )
+    )
+
+
+def _keys(s3: Any, bucket: str) -> list[str]:
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket)
+    return [found["Key"] for page in pages for found in page.get("Contents", [])]
+
+
+def test_a_second_preview_shows_no_change(stack: Commands) -> None:
+    assert set(_plan(stack, "preview")) == {"same"}
+
+
+def test_a_refresh_shows_no_drift(stack: Commands) -> None:
+    assert set(_plan(stack, "refresh")) == {"same"}
+
+
+def test_status_says_that_everything_answers(stack: Commands) -> None:
+    text = stack.run("status").stdout
+    assert "✓ MLflow answers" in text
+    assert "✓ S3 answers" in text
+
+
+def test_no_secret_is_in_the_state_or_the_outputs_of_a_command(
+    stack: Commands, outputs: dict[str, Any]
+) -> None:
+    state = (
+        CHECKOUT / f".state/pulumi/.pulumi/stacks/mlops-platform/{stack.name}.json"
+    ).read_text()
+    for name in ("s3_access_key", "s3_secret_key"):
+        assert outputs[name] not in state
+        assert outputs[name] not in stack.run("status").stdout
+    assert "client-key-data" not in state
+
+
+def test_the_control_plane_recovers_from_killed_processes(stack: Commands) -> None:
+    for program in ("kube-apiserver", "kubelet"):
+        (process,) = _processes(stack.name, program)
+        os.kill(process, signal.SIGKILL)
+        _wait(
+            lambda program=program, process=process: (
+                _processes(stack.name, program)  # type: ignore[misc]
+                not in ([], [process])
+            ),
+            f"a new {program}",
+        )
+    _wait(lambda: cluster.read(stack.name).health is cluster.Health.HEALTHY, "a healthy cluster")
+
+
+def test_up_after_the_node_was_killed_brings_the_data_back(
+    stack: Commands, outputs: dict[str, Any]
+) -> None:
+    (first,) = list(_processes(stack.name, "containerd"))
+    supervisor = int(Path(f"/proc/{first}/stat").read_text().rsplit(")", 1)[1].split()[1])
+    os.kill(supervisor, signal.SIGKILL)
+    _wait(lambda: cluster.read(stack.name).health is cluster.Health.STOPPED, "the node's end")
+    stack.run("up")
+    assert cluster.read(stack.name).health is cluster.Health.HEALTHY
+    after = stack.stack.outputs()
+    assert after["model_version"] == outputs["model_version"]
+    _wait(lambda: _answers(after), "MLflow with its old run")
+    assert any(key.endswith("/MLmodel") for key in _keys(_s3(after), "artifacts"))
+
+
+def _answers(outputs: dict[str, Any]) -> bool:
+    try:
+        answer = httpx.get(
+            f"{outputs['mlflow_url']}/api/2.0/mlflow/runs/get",
+            params={"run_id": outputs["model_run"]},
+            timeout=5,
+        )
+    except httpx.HTTPError:
+        return False
+    return answer.is_success
+
+
+def test_an_interrupted_up_converges_beside_another_stack(
+    stack: Commands, new_stack: Callable[[str], Commands]
+) -> None:
+    other = new_stack("stop")
+    # In the engine's start, in the cluster's boot, and while Pods come up.
+    for seconds in (2, 9, 22):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "mlops_stack", "up", "--stack", other.name],
+            cwd=CHECKOUT,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        time.sleep(seconds)
+        os.killpg(process.pid, signal.SIGINT)
+        process.wait(timeout=300)
+    other.run("up")
+    assert other.stack.outputs()["model_version"]
+    # Both are up; the older one is still itself, and goes first.
+    assert cluster.read(stack.name).health is cluster.Health.HEALTHY
+    text = stack.run("down").stdout
+    assert text.splitlines()[-1].startswith("leftovers: 0")
+    assert cluster.read(other.name).health is cluster.Health.HEALTHY
+    assert "✓ MLflow answers" in other.run("status").stdout
+
+
+def test_down_of_a_dead_cluster_leaves_nothing(new_stack: Callable[[str], Commands]) -> None:
+    # The stack of the test before this one is up; its node dies before it is taken down.
+    other = Commands(next(n for n in _cluster_names() if n.startswith("e2e-stop-")))
+    (first,) = list(_processes(other.name, "containerd"))
+    supervisor = int(Path(f"/proc/{first}/stat").read_text().rsplit(")", 1)[1].split()[1])
+    os.kill(supervisor, signal.SIGKILL)
+    text = other.run("down").stdout
+    assert text.splitlines()[-1].startswith("leftovers: 0")
+    assert not leftovers(other.name)
+    absent = other.run("down").stdout
+    assert absent.splitlines()[-1].startswith("leftovers: 0")
+
+
+def _cluster_names() -> list[str]:
+    from mlops_infra.node.state import cluster_names  # noqa: PLC0415
+
+    return list(cluster_names())
