@@ -214,7 +214,8 @@ def _inherit_cpuset(folder: Path) -> None:
 
 
 def _enable(folder: Path, controllers: frozenset[str]) -> None:
+    """Give the children of a v2 cgroup the controllers that the kubelet looks for."""
     control = folder / "cgroup.subtree_control"
-    for controller in sorted(controllers & (frozenset(REQUIRED_CONTROLLERS) | {"io", "hugetlb"})):
-        if controller not in control.read_text().split():
-            control.write_text(f"+{controller}")
+    wanted = (frozenset(REQUIRED_CONTROLLERS) | {"hugetlb"}) & controllers
+    if missing := sorted(wanted - frozenset(control.read_text().split())):
+        control.write_text(" ".join(f"+{controller}" for controller in missing))

@@ -4,7 +4,7 @@ import contextlib
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
@@ -45,7 +45,7 @@ class ClusterInfo:
 
     name: str
     kubernetes_version: str
-    kubeconfig: str
+    kubeconfig: str = field(repr=False)
     api_url: str
     node_name: str
     node_address: str

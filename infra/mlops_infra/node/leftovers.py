@@ -46,7 +46,9 @@ def leftovers(name: str | None = None) -> tuple[Leftover, ...]:
             for pid in sorted(cgroups.processes())
         ]
         found += [
-            Leftover(cluster=cluster, kind="cgroup", what=str(path)) for path in cgroups.existing()
+            Leftover(cluster=cluster, kind="cgroup", what=str(path))
+            for path in cgroups.parents()
+            if path.is_dir()
         ]
         mine = [link for link, owner in links.items() if owner == cluster]
         found += [Leftover(cluster=cluster, kind="link", what=link) for link in mine]
