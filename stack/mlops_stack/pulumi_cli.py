@@ -49,13 +49,15 @@ class Stack:
 
         Raises:
             PulumiError: it failed.
+            KeyboardInterrupt: the user interrupted it, and it has ended.
         """
         self._clear_stale_lock()
-        code = subprocess.call(
+        process = subprocess.Popen(
             [self._executable(), *self._options(arguments)],
             env=self._environment,
             cwd=layout.checkout(),
         )
+        code = _wait(process)
         if code:
             raise PulumiError(f"`pulumi {arguments[0]}` ended with exit code {code}")
 
@@ -130,6 +132,21 @@ class Stack:
     @staticmethod
     def _short(name: str) -> str:
         return name.rpartition("/")[2]
+
+
+def _wait(process: subprocess.Popen[bytes]) -> int:
+    """Return the exit code; an interruption reaches Pulumi too, which ends in order by itself."""
+    interrupted = False
+    while True:
+        try:
+            code = process.wait()
+        except KeyboardInterrupt:
+            interrupted = True
+        else:
+            break
+    if interrupted:
+        raise KeyboardInterrupt
+    return code
 
 
 def _holder_runs(lock: Path) -> bool:

@@ -1,0 +1,104 @@
+"""Clusters that the stack does not build itself: kind through its CLI, and existing ones."""
+
+import json
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mlops_infra.existing_cluster import KubeconfigError, existing_cluster
+from mlops_infra.kind_cluster import KindClusterProvider, KindError
+from mlops_toolchain import images
+
+# Plays `kind` and `docker`: notes its arguments, and keeps the names of clusters in a file.
+STAND_IN = """#!/bin/sh
+echo "$(basename "$0") $*" >> "$LOG"
+case "$1 $2" in
+  "get clusters") cat "$CLUSTERS" 2>/dev/null || true ;;
+  "create cluster") [ -z "$FAIL" ] || { echo "no engine" >&2; exit 1; }; echo "$4" >> "$CLUSTERS" ;;
+  "get kubeconfig") echo "apiVersion: v1" ;;
+  "delete cluster") : > "$CLUSTERS" ;;
+  "inspect "*) echo '[{"NetworkSettings": {"Networks": {"kind": {"IPAddress": "172.18.0.2"}}}}]' ;;
+esac
+"""
+
+
+@pytest.fixture
+def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in ("kind", "docker"):
+        file = tmp_path / name
+        file.write_text(STAND_IN)
+        file.chmod(file.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("LOG", str(tmp_path / "log"))
+    monkeypatch.setenv("CLUSTERS", str(tmp_path / "clusters"))
+    monkeypatch.setenv("FAIL", "")
+    return tmp_path / "log"
+
+
+def _props() -> dict[str, Any]:
+    return {"name": "dev", "images": [images.reference("mlflow")]}
+
+
+def test_kind_creates_loads_images_and_gives_the_nodes_address(log: Path) -> None:
+    outs = KindClusterProvider().create(_props()).outs
+    assert outs["node_address"] == "172.18.0.2"
+    assert outs["kubeconfig"].startswith("apiVersion")
+    calls = log.read_text().splitlines()
+    assert calls[1].startswith("kind create cluster --name dev")
+    assert any("load image-archive" in c and c.endswith("mlflow.tar --name dev") for c in calls)
+
+
+def test_kind_adopts_a_cluster_of_its_name(log: Path) -> None:
+    KindClusterProvider().create(_props())
+    KindClusterProvider().create(_props())
+    assert log.read_text().count("create cluster") == 1
+
+
+def test_kind_finds_a_cluster_that_is_gone(log: Path) -> None:
+    provider = KindClusterProvider()
+    props = provider.create(_props()).outs
+    assert provider.diff("dev", props, _props()).changes is False
+    assert provider.read("dev", props).id == "dev"
+    provider.delete("dev", props)
+    assert provider.read("dev", props).id == ""
+    assert provider.diff("dev", props, _props()).changes is True
+
+
+def test_kinds_own_words_are_in_the_error(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FAIL", "yes")
+    with pytest.raises(KindError, match="no engine"):
+        KindClusterProvider().create(_props())
+
+
+def test_a_missing_kind_names_the_remedy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(KindError, match="pulumi config set clusterProvider embedded"):
+        KindClusterProvider().create(_props())
+
+
+def test_a_kubeconfig_that_is_not_there_names_the_remedy(tmp_path: Path) -> None:
+    with pytest.raises(KubeconfigError, match="pulumi config set kubeconfig FILE"):
+        existing_cluster(str(tmp_path / "none"), context="", node_address="")
+
+
+def test_a_wrong_context_lists_the_right_ones(tmp_path: Path) -> None:
+    file = tmp_path / "config"
+    file.write_text(
+        json.dumps(
+            {
+                "contexts": [{"name": "staging", "context": {"cluster": "c"}}],
+                "clusters": [{"name": "c", "cluster": {"server": "https://10.0.0.1"}}],
+            }
+        )
+    )
+    with pytest.raises(KubeconfigError, match="it has staging"):
+        existing_cluster(str(file), context="production", node_address="")
+
+
+def test_what_is_no_kubeconfig_is_said_to_be_none(tmp_path: Path) -> None:
+    file = tmp_path / "config"
+    file.write_text("[]")
+    with pytest.raises(KubeconfigError, match="not a kubeconfig"):
+        existing_cluster(str(file), context="", node_address="")
