@@ -5,9 +5,10 @@ from typing import Any
 
 import boto3
 import pytest
+from moto import mock_aws
+
 from mlops_infra import object_store
 from mlops_infra.bucket import BucketNotEmptyError, BucketProvider
-from moto import mock_aws
 
 NAME = "artifacts"
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from mlops_infra.existing_cluster import KubeconfigError, existing_cluster
 from mlops_infra.kind_cluster import KindClusterProvider, KindError
 from mlops_toolchain import images

@@ -4,10 +4,10 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from mlops_stack import settings
-from mlops_stack.settings import Settings, SettingsError
 from pydantic.alias_generators import to_camel
 
+from mlops_stack import settings
+from mlops_stack.settings import Settings, SettingsError
 from tests.unit.conftest import CHECKOUT
 
 
@@ -27,7 +27,7 @@ def test_an_unknown_key_is_refused_with_the_valid_ones() -> None:
     with pytest.raises(SettingsError) as error:
         settings.parse({"clusterProvidor": "kind"})
     assert "clusterProvidor" in str(error.value)
-    assert all(key in str(error.value) for key in settings.keys())
+    assert all(key in str(error.value) for key in settings)
 
 
 @pytest.mark.parametrize(

