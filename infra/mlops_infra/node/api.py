@@ -67,6 +67,11 @@ class ApiClient:
         """Whether the API server says it is ready to serve."""
         return self.get("/readyz").status == http.HTTPStatus.OK
 
+    def accepts_pods(self) -> bool:
+        """Whether a first pod would be accepted: it is refused without a service account."""
+        path = "/api/v1/namespaces/default/serviceaccounts/default"
+        return self.get(path).status == http.HTTPStatus.OK
+
     def node_problem(self, node: str, *, since: float = 0) -> str | None:
         """Why the node is not Ready, or None when it is.
 

@@ -223,7 +223,7 @@ class Node:
         )
 
     def await_ready(self, *, seconds: float, since: float = 0) -> None:
-        """Wait until the API server serves and the node is Ready.
+        """Wait until the API server serves, pods are accepted, and the node is Ready.
 
         After a restart, `since` tells when it began (see ApiClient.node_problem).
         """
@@ -234,6 +234,9 @@ class Node:
             nonlocal last
             if not client.ready():
                 last = "the API server is not ready"
+                return False
+            if not client.accepts_pods():
+                last = "the default service account does not exist yet"
                 return False
             problem = client.node_problem(self._config.spec.name, since=since)
             last = problem or last

@@ -133,9 +133,6 @@ class ClusterCgroups:
 
     def kill(self, *, seconds: float = 5.0) -> None:
         """End every process of the cluster, the node's first one first."""
-        first = self.first_process()
-        if first is not None:
-            _signal(first, signal.SIGKILL)
         deadline = time.monotonic() + seconds
         while alive := {pid for pid in self.processes() if pid != os.getpid()}:
             if time.monotonic() > deadline:
@@ -143,16 +140,21 @@ class ClusterCgroups:
                     f"processes of cluster {self.name} do not end: {sorted(alive)}. They wait for "
                     "the kernel; run the command again in a moment"
                 )
-            # The first process takes its namespace along; the rest is for what escaped it
-            if self.first_process() is None:
-                for pid in alive:
-                    _signal(pid, signal.SIGKILL)
+            # The first process takes its namespace along; the rest is for what is not in it. It
+            # is looked for each time: an interrupted launch may only now have made it
+            first = self.first_process()
+            for pid in alive if first is None else {first}:
+                _signal(pid, signal.SIGKILL)
             time.sleep(0.01)
 
     def remove(self, *, seconds: float = 5.0) -> None:
-        """Remove every cgroup of the cluster, bottom-up, until none is left."""
+        """Remove every cgroup of the cluster, bottom-up, until none is left.
+
+        A process that has joined one meanwhile is ended.
+        """
         deadline = time.monotonic() + seconds
         while folders := self.existing():
+            self.kill(seconds=seconds)
             for folder in folders:
                 # A cgroup with a dying process can't be removed yet, one removed meanwhile is fine
                 try:

@@ -23,7 +23,6 @@ Progress = Callable[[str, float], None]
 
 _LOCK_WAIT = 120.0
 _SELF_REPAIR_SECONDS = 20.0
-_NO_ADDONS = "its add-ons have not been applied"
 
 
 def _silent(_phase: str, _seconds: float) -> None:
@@ -303,7 +302,7 @@ def _revive(
     wanted = record.of(spec)
     # Read before anything is done. Names stay when their image changes: the references tell
     archives = images.extra_archives(tools, spec.images)
-    if not _recovers(spec.name):
+    if not _recovers(record, folder):
         _restart(record, folder, tools, timer)
     node = boot.Node(_prepare(wanted, folder, tools))
     pid = _running(node)
@@ -323,12 +322,14 @@ def _revive(
     return _info(wanted, folder)
 
 
-def _recovers(name: str) -> bool:
+def _recovers(record: Record, folder: StateFolder) -> bool:
     """Whether the cluster is usable, now or as soon as its own supervision has repaired it."""
+    if record.phase is not Phase.READY:
+        # Its creation was interrupted late: it can be finished if the API server serves
+        runs = ClusterCgroups.of(folder.name).first_process() is not None
+        return runs and ApiClient(folder.kubeconfig.read_text()).ready()
     deadline = time.monotonic() + _SELF_REPAIR_SECONDS
-    while (status := read(name)).health is Health.BROKEN and time.monotonic() < deadline:
-        if status.reasons == (_NO_ADDONS,):
-            return True
+    while (status := read(folder.name)).health is Health.BROKEN and time.monotonic() < deadline:
         time.sleep(0.3)
     return status.health is Health.HEALTHY
 
@@ -371,7 +372,7 @@ def _problems(record: Record, folder: StateFolder) -> Iterator[str]:
     elif (problem := client.node_problem(record.spec.name)) is not None:
         yield problem
     if record.phase is not Phase.READY:
-        yield _NO_ADDONS
+        yield "its add-ons have not been applied: its creation was interrupted"
 
 
 def _info(record: Record, folder: StateFolder) -> ClusterInfo:

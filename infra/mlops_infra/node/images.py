@@ -39,6 +39,8 @@ BASE_ARCHIVES = (
 _REFERENCE = "org.opencontainers.image.ref.name"
 _SEED_FORMAT = 1
 SEEDS_KEPT = 3
+# Ends with the caller: an orphan would go on writing into a folder that is made anew
+_COPY = ("setpriv", "--pdeathsig", "KILL", "cp", "--archive")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -282,11 +284,11 @@ def clone(seed_store: Path, target: Path) -> None:
     source = seed_store / "root"
     target.mkdir(parents=True)
     try:
-        run(["cp", "--archive", "--link", f"{source}/.", target], timeout=300)
+        run([*_COPY, "--link", f"{source}/.", target], timeout=300)
     except CommandError:
         shutil.rmtree(target)
         target.mkdir()
-        run(["cp", "--archive", "--reflink=auto", f"{source}/.", target], timeout=600)
+        run([*_COPY, "--reflink=auto", f"{source}/.", target], timeout=600)
         return
     for database in source.rglob("*.db"):
         if "snapshots" in database.relative_to(source).parts:

@@ -121,10 +121,19 @@ def connect(cluster: str, subnets: Subnets, pid: int) -> None:
         # is refused at once instead of timing out
         f"route add {subnets.services} via {subnets.host_address} dev eth0",
     ]
+    # Only the host itself may come in: a machine beside it that routes packets here is not heard
+    door = (
+        "table ip mlops {\n"
+        "  chain door {\n"
+        "    type filter hook prerouting priority -300; policy accept;\n"
+        f'    iifname "eth0" ip saddr != {subnets.host_address} drop\n'
+        "  }\n"
+        "}\n"
+    )
     inside = ["nsenter", "--net", "--target", str(pid)]
-    settings = "echo 1 >/proc/sys/net/ipv4/ip_forward"
+    run([*inside, "nft", "-f", "-"], stdin=door)
     run([*inside, "ip", "-batch", "-"], stdin="\n".join(node_side) + "\n")
-    run([*inside, "sh", "-c", settings])
+    run([*inside, "sh", "-c", "echo 1 >/proc/sys/net/ipv4/ip_forward"])
     run(["ip", "-batch", "-"], stdin="\n".join(host_side) + "\n")
 
 

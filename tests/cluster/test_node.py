@@ -1,0 +1,341 @@
+"""One real cluster through its life: use, change, accidents, restart, deletion."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mlops_infra.node import (
+    ClusterInfo,
+    Health,
+    NodeSpec,
+    Tools,
+    create,
+    delete,
+    leftovers,
+    read,
+    restart,
+    update,
+)
+from mlops_infra.node.cgroups import ClusterCgroups
+from mlops_infra.node.errors import ImmutableChangeError
+from mlops_infra.node.images import base_archives
+from mlops_infra.node.spec import link_name
+from tests.cluster.conftest import Kubectl
+
+pytestmark = pytest.mark.cluster
+
+APP = """
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {name: data}
+spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 10Mi}}}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: web, labels: {app: web}}
+spec:
+  terminationGracePeriodSeconds: 0
+  containers:
+    - name: web
+      image: BUSYBOX
+      imagePullPolicy: Never
+      command:
+        - sh
+        - -c
+        - |
+          echo started >> /data/starts
+          until nslookup kubernetes.default.svc.cluster.local > /data/dns 2>&1; do sleep 0.5; done
+          exec httpd -f -p 8080 -h /data
+      readinessProbe: {httpGet: {path: /starts, port: 8080}, periodSeconds: 1}
+      volumeMounts: [{name: data, mountPath: /data}]
+  volumes: [{name: data, persistentVolumeClaim: {claimName: data}}]
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web}
+spec:
+  type: NodePort
+  selector: {app: web}
+  ports: [{port: 80, targetPort: 8080, nodePort: 30080}]
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Machine:
+    """What a cluster could leave on the machine, without what belongs to other clusters."""
+
+    mounts: frozenset[str]
+    links: frozenset[str]
+    routes: frozenset[str]
+    rules: str
+    cgroups: frozenset[str]
+    settings: dict[str, str]
+
+    @classmethod
+    def now(cls) -> "Machine":
+        def lines(*argv: str) -> list[str]:
+            return subprocess.run(argv, capture_output=True, text=True, check=True).stdout.split(
+                "\n"
+            )
+
+        settings = ("net/ipv4/ip_forward", "vm/overcommit_memory", "kernel/panic")
+        return cls(
+            mounts=frozenset(
+                line.split(" ", 4)[4]
+                for line in Path("/proc/self/mountinfo").read_text().split("\n")
+                if line
+            ),
+            links=frozenset(line for line in lines("ip", "-o", "link") if ": ml" not in line),
+            routes=frozenset(
+                line for line in lines("ip", "route", "show", "table", "all") if " ml" not in line
+            ),
+            rules="\n".join(lines("nft", "list", "ruleset")),
+            cgroups=frozenset(
+                str(path)
+                for path in Path("/sys/fs/cgroup").glob("*/*")
+                if path.is_dir() and not path.name.startswith("mlops-")
+            ),
+            settings={name: Path("/proc/sys", name).read_text() for name in settings},
+        )
+
+
+@pytest.fixture(scope="module")
+def before() -> Machine:
+    return Machine.now()
+
+
+@pytest.fixture(scope="module")
+def cluster(before: Machine, new_name: Callable[[], str]) -> ClusterInfo:
+    assert before.mounts
+    return create(NodeSpec(name=new_name()))
+
+
+@pytest.fixture
+def app(cluster: ClusterInfo, kubectl: Callable[[str], Kubectl]) -> Kubectl:
+    control = kubectl(cluster.kubeconfig_path)
+    busybox = next(a.reference for a in base_archives(Tools.default()) if "busybox" in a.reference)
+    control("apply", "-f", "-", stdin=APP.replace("BUSYBOX", busybox))
+    control("wait", "--for=condition=Ready", "pod/web", "--timeout=60s")
+    return control
+
+
+def fetch(address: str, path: str, *, seconds: float = 30) -> str:
+    """What the pod's web server answers; retried while kube-proxy catches up."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            with urllib.request.urlopen(f"http://{address}/{path}", timeout=3) as response:
+                return str(response.read().decode())
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)
+
+
+def await_health(name: str, health: Health, *, seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while (status := read(name)).health is not health:
+        assert time.monotonic() < deadline, status.reasons
+        time.sleep(0.2)
+
+
+def await_true(question: Callable[[], bool], *, seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while not question():
+        assert time.monotonic() < deadline
+        time.sleep(0.3)
+
+
+def in_pods(name: str, program: str) -> int:
+    """Host process id of a program that runs in one of the cluster's pods."""
+    for pid in ClusterCgroups.of(name).processes():
+        try:
+            if Path(f"/proc/{pid}/comm").read_text().strip() == program[:15]:
+                return pid
+        except OSError:
+            continue
+    raise AssertionError(f"{program} does not run")
+
+
+def test_a_pod_gets_a_volume_names_and_is_reached_from_the_host(
+    cluster: ClusterInfo, app: Kubectl, kubectl: Callable[[str], Kubectl]
+) -> None:
+    assert read(cluster.name).health is Health.HEALTHY
+    claim = json.loads(app("get", "pvc", "data", "-o", "json"))
+    assert claim["status"]["phase"] == "Bound"
+    assert claim["spec"]["storageClassName"] == cluster.storage_class
+    node_port = f"{cluster.node_address}:30080"
+    assert fetch(node_port, "starts") == "started\n"
+    service = app("get", "service", "web", "-o", "jsonpath={.spec.clusterIP}")
+    assert fetch(service, "starts") == "started\n"
+    assert re.search(r"Name:\s+kubernetes\.default", fetch(node_port, "dns"))
+    (file,) = Path(cluster.state_folder, "volumes").glob("*/starts")
+    assert file.read_text() == "started\n"
+
+
+def test_creating_it_again_returns_the_same_cluster_at_once(cluster: ClusterInfo) -> None:
+    started = time.monotonic()
+    assert create(NodeSpec(name=cluster.name)) == cluster
+    assert time.monotonic() - started < 3
+
+
+def test_the_node_takes_a_reservation_and_an_image_while_it_runs(
+    cluster: ClusterInfo, app: Kubectl
+) -> None:
+    def node() -> dict[str, Any]:
+        answer: dict[str, dict[str, Any]] = json.loads(
+            app("get", "node", cluster.node_name, "-o", "json")
+        )
+        return answer["status"]
+
+    def allocatable() -> int:
+        return int(node()["allocatable"]["memory"].removesuffix("Ki")) * 1024
+
+    def holds_gateway() -> bool:
+        return any("versitygw" in name for image in node()["images"] for name in image["names"])
+
+    first = ClusterCgroups.of(cluster.name).first_process()
+    before = allocatable()
+    assert not holds_gateway()
+    update(NodeSpec(name=cluster.name, reserved_memory="256Mi", images=("versitygw",)))
+    await_true(lambda: before - allocatable() == 256 * 2**20)
+    # The kubelet tells the API server of a new image with its next report
+    await_true(holds_gateway)
+    assert ClusterCgroups.of(cluster.name).first_process() == first
+    update(NodeSpec(name=cluster.name))
+    await_true(lambda: allocatable() == before)
+
+
+def test_what_cannot_change_in_place_is_refused(cluster: ClusterInfo) -> None:
+    with pytest.raises(ImmutableChangeError, match="network"):
+        update(NodeSpec(name=cluster.name, network="192.168.0.0/20"))
+
+
+def test_a_killed_kubelet_is_started_again(cluster: ClusterInfo) -> None:
+    cgroups = ClusterCgroups.of(cluster.name)
+    old = cgroups.program("kubelet")
+    assert old is not None
+    os.kill(old, signal.SIGKILL)
+    await_health(cluster.name, Health.HEALTHY)
+    assert cgroups.program("kubelet") not in (None, old)
+
+
+def test_a_killed_api_server_is_started_again(cluster: ClusterInfo) -> None:
+    old = in_pods(cluster.name, "kube-apiserver")
+    os.kill(old, signal.SIGKILL)
+    await_health(cluster.name, Health.BROKEN, seconds=10)
+    await_health(cluster.name, Health.HEALTHY)
+    assert in_pods(cluster.name, "kube-apiserver") != old
+
+
+def test_after_a_kill_of_its_first_process_it_starts_again_with_its_data(
+    cluster: ClusterInfo, app: Kubectl
+) -> None:
+    cgroups = ClusterCgroups.of(cluster.name)
+    first = cgroups.first_process()
+    assert first is not None
+    os.kill(first, signal.SIGKILL)
+    await_health(cluster.name, Health.STOPPED, seconds=10)
+    # A reboot also takes what only the kernel remembers
+    cgroups.kill()
+    cgroups.remove()
+
+    assert restart(cluster.name) == cluster
+
+    assert read(cluster.name).health is Health.HEALTHY
+    node_port = f"{cluster.node_address}:30080"
+    assert fetch(node_port, "starts").startswith("started\nstarted\n")
+    app("wait", "--for=condition=Ready", "pod/web", "--timeout=60s")
+
+
+def test_nobody_beside_the_host_is_let_in(cluster: ClusterInfo) -> None:
+    first = ClusterCgroups.of(cluster.name).first_process()
+    rules = subprocess.run(
+        ["nsenter", "--net", "--target", str(first), "nft", "list", "table", "ip", "mlops"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert f'iifname "eth0" ip saddr != {cluster.host_address} drop' in rules
+
+
+@pytest.mark.parametrize("phase", ["image store", "images", "namespaces", "control plane"])
+def test_an_interrupted_creation_is_finished_by_the_next_one_or_deleted(
+    phase: str, new_name: Callable[[], str]
+) -> None:
+    name = new_name()
+    script = (
+        "import sys\n"
+        "from mlops_infra.node import NodeSpec, create\n"
+        "create(NodeSpec(name=sys.argv[1]), progress=lambda p, s: print(p, flush=True))\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script, name], stdout=subprocess.PIPE, text=True
+    ) as creation:
+        assert creation.stdout is not None
+        for line in creation.stdout:
+            if line.strip() == phase:
+                break
+        # Into the middle of what follows
+        time.sleep(0.15)
+        creation.kill()
+    assert read(name).health is not Health.HEALTHY
+    if phase in ("namespaces", "control plane"):
+        create(NodeSpec(name=name))
+        assert read(name).health is Health.HEALTHY
+    delete(name)
+    assert leftovers(name) == ()
+    assert read(name).health is Health.ABSENT
+
+
+def test_two_clusters_live_and_end_side_by_side(
+    cluster: ClusterInfo, new_name: Callable[[], str]
+) -> None:
+    second = create(NodeSpec(name=new_name()))
+    assert second.network != cluster.network
+    assert read(cluster.name).health is Health.HEALTHY
+    delete(second.name)
+    assert leftovers(second.name) == ()
+    assert read(cluster.name).health is Health.HEALTHY
+    # And in the other order
+    second = create(NodeSpec(name=second.name))
+    delete(cluster.name)
+    assert leftovers(cluster.name) == ()
+    assert read(second.name).health is Health.HEALTHY
+
+
+def test_deletion_leaves_nothing(
+    before: Machine, cluster: ClusterInfo, new_name: Callable[[], str]
+) -> None:
+    name = new_name()
+    create(NodeSpec(name=name))
+    first = ClusterCgroups.of(name).first_process()
+    assert first is not None
+    network = Path(f"/proc/{first}/ns/net").readlink()
+
+    delete(name)
+    delete(cluster.name)
+
+    assert Machine.now() == before
+    assert leftovers(name) == ()
+    assert not Path("/sys/class/net", link_name(name)).exists()
+    spaces = set()
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            spaces.add((process / "ns/net").readlink())
+            assert name not in (process / "cmdline").read_bytes().decode(errors="replace")
+        except OSError:
+            continue
+    assert network not in spaces
+    assert not Path(cluster.state_folder).with_name(name).exists()
