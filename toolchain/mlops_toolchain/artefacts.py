@@ -223,8 +223,7 @@ ARTEFACTS = (
         recipe=DebianFiles(
             package="containernetworking-plugins",
             files=tuple(
-                (f"cni/{name}", f"usr/lib/cni/{name}")
-                for name in ("host-local", "loopback", "ptp")
+                (f"cni/{name}", f"usr/lib/cni/{name}") for name in ("host-local", "loopback", "ptp")
             ),
         ),
     ),
