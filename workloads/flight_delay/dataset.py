@@ -73,13 +73,12 @@ class Source:
         Raises:
             DatasetError: it is not there.
         """
-        weather = self._read("weather.parquet", WEATHER_COLUMNS)
-        # The hour in which the clocks go back is there twice.
-        return weather.drop_duplicates(["origin", "time_hour"])
+        # Its hours are UTC, so the one that the clocks repeat is not there twice.
+        return self._read("weather.parquet", WEATHER_COLUMNS)
 
     def _read(self, path: str, columns: tuple[str, ...]) -> pd.DataFrame:
-        filesystem, root = self._open()
         try:
+            filesystem, root = self._open()
             table = pq.read_table(
                 f"{root}/{path}", columns=list(columns), filesystem=filesystem, partitioning=None
             )

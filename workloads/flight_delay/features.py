@@ -45,7 +45,7 @@ def build(flights: pd.DataFrame, weather: pd.DataFrame) -> pd.DataFrame:
             "origin": flights["origin"],
             "dest": flights["dest"],
             "month": flights["month"],
-            "day_of_week": date.dt.dayofweek,
+            "day_of_week": date.dt.day_of_week,
             "scheduled_departure_minute": _minutes(flights["sched_dep_time"]),
             "scheduled_arrival_minute": _minutes(flights["sched_arr_time"]),
             "distance": flights["distance"],

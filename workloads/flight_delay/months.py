@@ -29,7 +29,7 @@ def parse(text: str) -> Split:
     Raises:
         MonthsError: not a month or range, or no month follows it.
     """
-    match = re.fullmatch(r"(\d{1,2})(?:-(\d{1,2}))?", text.strip())
+    match = re.fullmatch(r"([0-9]{1,2})(?:-([0-9]{1,2}))?", text.strip())
     if match is None:
         raise MonthsError(f"{text!r} is not a month or a range of months; write 3 or 1-3")
     first, last = int(match[1]), int(match[2] or match[1])

@@ -64,7 +64,7 @@ def train(training: Training, say: Callable[[str], None]) -> Result:
 
     Raises:
         DatasetError: the data cannot be read.
-        TrainingError: the months hold no flight that arrived.
+        TrainingError: MLflow does not answer, or the months hold no flight that arrived.
     """
     # MLflow reads it at import; a training talks to nobody but its own server.
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
@@ -73,6 +73,16 @@ def train(training: Training, say: Callable[[str], None]) -> Result:
         import mlflow.sklearn  # noqa: PLC0415
 
         from flight_delay import dataset, evaluate, features, model  # noqa: PLC0415
+
+    # First, because minutes of training must not end at a server that was never there.
+    with _phase("connect to MLflow", say):
+        try:
+            mlflow.set_tracking_uri(training.tracking_uri)
+            mlflow.set_experiment(training.experiment)
+        except mlflow.exceptions.MlflowException as error:
+            raise TrainingError(
+                f"MLflow cannot be used: {error}; check --tracking-uri and --experiment"
+            ) from error
 
     with _phase("read data", say):
         source = dataset.Source(uri=training.data)
@@ -96,45 +106,40 @@ def train(training: Training, say: Callable[[str], None]) -> Result:
         metrics = evaluate.metrics(held_truth, probability)
         figures = evaluate.plots(classifier, held_frame, held_truth, probability)
 
-    with _phase("log to MLflow", say):
-        mlflow.set_tracking_uri(training.tracking_uri)
-        mlflow.set_experiment(training.experiment)
-        with mlflow.start_run(tags=training.tags) as run:
-            trees = classifier.named_steps["trees"]
-            mlflow.log_params(
-                {
-                    "train_months": ",".join(map(str, training.months.train)),
-                    "evaluate_month": training.months.evaluate,
-                    "train_flights": len(frame),
-                    "data": training.data,
-                    "data_digest": dataset.digest(frame, held_frame),
-                    "late_minutes": features.LATE_MINUTES,
-                    **{
-                        name: trees.get_params()[name]
-                        for name in ("learning_rate", "max_iter", "max_leaf_nodes")
-                    },
-                }
-            )
-            mlflow.log_metrics(metrics)
-            for name, figure in figures.items():
-                mlflow.log_figure(figure, f"plots/{name}")
-            example = held_frame.head(3)
-            logged = mlflow.sklearn.log_model(
-                classifier,
-                name="model",
-                signature=mlflow.models.infer_signature(
-                    example, classifier.predict_proba(example)[:, 1]
-                ),
-                input_example=example,
-                # A pipeline of ours, loaded by ours: the pickle never crosses a trust boundary.
-                serialization_format="cloudpickle",
-                pyfunc_predict_fn="predict_proba",
-                pip_requirements=[
-                    f"{name}=={importlib.metadata.version(name)}" for name in _REQUIREMENTS
-                ],
-                registered_model_name=training.register_as,
-            )
-            version = str(logged.registered_model_version)
+    with _phase("log to MLflow", say), mlflow.start_run(tags=training.tags) as run:
+        trees = classifier.named_steps["trees"]
+        mlflow.log_params(
+            {
+                "train_months": ",".join(map(str, training.months.train)),
+                "evaluate_month": training.months.evaluate,
+                "train_flights": len(frame),
+                "data": training.data,
+                "data_digest": dataset.digest(frame, held_frame),
+                "late_minutes": features.LATE_MINUTES,
+                **{
+                    name: trees.get_params()[name]
+                    for name in ("learning_rate", "max_iter", "max_leaf_nodes")
+                },
+            }
+        )
+        mlflow.log_metrics(metrics)
+        for name, figure in figures.items():
+            mlflow.log_figure(figure, f"plots/{name}")
+        example = held_frame.head(3)
+        logged = mlflow.sklearn.log_model(
+            classifier,
+            name="model",
+            signature=mlflow.models.infer_signature(example, classifier.predict_proba(example)),
+            input_example=example,
+            # A pipeline of ours, loaded by ours: the pickle never crosses a trust boundary.
+            serialization_format="cloudpickle",
+            pyfunc_predict_fn="predict_proba",
+            pip_requirements=[
+                f"{name}=={importlib.metadata.version(name)}" for name in _REQUIREMENTS
+            ],
+            registered_model_name=training.register_as,
+        )
+        version = str(logged.registered_model_version)
     return Result(
         run_id=run.info.run_id, model=training.register_as, version=version, metrics=metrics
     )
