@@ -28,6 +28,10 @@ _INPUTS = (
 _OUTPUTS = ("kubeconfig", "node_address", "resolved_network")
 
 
+class ImageNotBuiltError(Exception):
+    """The toolchain holds another version of an image than the program asks for."""
+
+
 class EmbeddedClusterProvider(ResourceProvider):
     """Creates, restarts, changes, reads and deletes one embedded cluster.
 
@@ -109,6 +113,8 @@ def _present(props: dict[str, Any]) -> dict[str, Any]:
     from mlops_infra.node import cluster  # noqa: PLC0415
     from mlops_toolchain import layout  # noqa: PLC0415
 
+    _check_images(props["images"])
+
     def progress(phase: str, seconds: float) -> None:
         print(f"cluster {props['name']}: {phase} {seconds:.1f} s", flush=True)
 
@@ -119,6 +125,22 @@ def _present(props: dict[str, Any]) -> dict[str, Any]:
         "node_address": info.node_address,
         "resolved_network": info.network,
     }
+
+
+def _check_images(references: list[str]) -> None:
+    """Refuse images that are not built as the checkout now describes them.
+
+    Without this, a Pod would wait for an image that no registry has.
+    """
+    from mlops_infra.node.images import read_archive  # noqa: PLC0415
+    from mlops_toolchain import images  # noqa: PLC0415
+
+    stale = [r for r in references if read_archive(images.archive(r)).reference != r]
+    if stale:
+        raise ImageNotBuiltError(
+            f"{', '.join(stale)} not built yet: sources or pins have changed since the last "
+            "`make toolchain`; run it, then go on"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
