@@ -7,7 +7,7 @@ from mlops_infra.node.images import BaseImages
 from mlops_infra.node.spec import Subnets
 
 STORAGE_CLASS = "local-path"
-_MANIFESTS = ("coredns.yaml", "local-path-provisioner.yaml")
+_MANIFESTS = ("default-service-account.yaml", "coredns.yaml", "local-path-provisioner.yaml")
 
 
 def manifests(images: BaseImages, subnets: Subnets, volumes: str) -> str:
