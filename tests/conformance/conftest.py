@@ -17,6 +17,7 @@ import pytest
 from tests.conformance.cluster import Cluster, connect
 from tests.conformance.control_plane import control_plane
 from tests.conformance.protocol import Plugin, Resource
+from tests.conformance.tools import SEARCH
 
 Make = Callable[..., Resource]
 
@@ -38,6 +39,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def _option(request: pytest.FixtureRequest, name: str, variable: str) -> str:
     # In a run of the whole tree, pytest meets this file too late to know its options.
     return str(request.config.getoption(name, default=os.environ.get(variable, "")))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _programs() -> Iterator[None]:
+    """Let plugins find the programs that the suite finds."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", SEARCH)
+        yield
 
 
 @pytest.fixture(scope="session")

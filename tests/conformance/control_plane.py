@@ -8,9 +8,7 @@ own. There is no scheduler and no kubelet: a test that needs a ready pod either 
 import base64
 import datetime as dt
 import ipaddress
-import os
 import secrets
-import shutil
 import socket
 import ssl
 import subprocess
@@ -28,6 +26,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 
+from tests.conformance.tools import find
+
 BINARIES = ("etcd", "kube-apiserver", "kube-controller-manager")
 _STARTUP_SECONDS = 60
 
@@ -37,25 +37,19 @@ class ControlPlaneError(Exception):
 
 
 def find_binaries() -> dict[str, Path]:
-    """Return the paths of the control plane's executables.
-
-    They are looked for in `$CONFORMANCE_BIN`, then in the checkout's `.toolchain/bin`, then on
-    PATH.
+    """Return the paths of the control plane's executables, wherever `tools.find` sees them.
 
     Raises:
         FileNotFoundError: one of them is missing.
     """
-    checkout = Path(__file__).resolve().parents[2]
-    folders = [os.environ.get("CONFORMANCE_BIN", ""), str(checkout / ".toolchain" / "bin")]
-    search = os.pathsep.join([*filter(None, folders), os.environ.get("PATH", "")])
-    found = {name: shutil.which(name, path=search) for name in BINARIES}
+    found = {name: find(name) for name in BINARIES}
     missing = [name for name, path in found.items() if path is None]
     if missing:
         raise FileNotFoundError(
             f"{', '.join(missing)} not found; run `make toolchain` or set CONFORMANCE_BIN to the "
             "folder that holds them"
         )
-    return {name: Path(path) for name, path in found.items() if path}
+    return {name: path for name, path in found.items() if path}
 
 
 def free_port() -> int:

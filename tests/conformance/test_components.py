@@ -1,6 +1,5 @@
 """Components: manifests become children, in an order in which they can be made."""
 
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,7 @@ import pytest
 from mlops_kubernetes.paths import PropertyPath
 from mlops_kubernetes.values import decode
 from tests.conformance.protocol import OperationFailedError, Plugin, RecordingMonitor
+from tests.conformance.tools import find
 
 GROUP = "kubernetes:yaml/v2:ConfigGroup"
 FILE = "kubernetes:yaml/v2:ConfigFile"
@@ -134,7 +134,7 @@ def test_files_are_read_by_path_and_by_pattern(plugin: Plugin, tmp_path: Path) -
         plugin.construct(FILE, "app", {"file": str(tmp_path / "none.yaml")})
 
 
-@pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl renders kustomizations")
+@pytest.mark.skipif(find("kubectl") is None, reason="kubectl renders kustomizations")
 def test_a_kustomization_is_rendered(plugin: Plugin, tmp_path: Path) -> None:
     (tmp_path / "kustomization.yaml").write_text("namePrefix: dev-\nresources: [conf.yaml]\n")
     text = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: conf}\n"
@@ -147,7 +147,7 @@ def test_a_kustomization_is_rendered(plugin: Plugin, tmp_path: Path) -> None:
     assert answer.value["result"][0]["metadata"]["name"] == "dev-conf"
 
 
-@pytest.mark.skipif(shutil.which("helm") is None, reason="helm renders charts")
+@pytest.mark.skipif(find("helm") is None, reason="helm renders charts")
 def test_a_chart_on_this_machine_is_rendered(plugin: Plugin, tmp_path: Path) -> None:
     templates = tmp_path / "templates"
     templates.mkdir()
