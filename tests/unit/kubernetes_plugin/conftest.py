@@ -1,0 +1,3 @@
+"""The real SDK is imported first: otherwise the plugin would register its bare stubs for it."""
+
+import pulumi  # noqa: F401
