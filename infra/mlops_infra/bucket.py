@@ -43,9 +43,15 @@ class BucketProvider(ResourceProvider):
         return CheckResult(news, failures)
 
     def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
-        """Replace for another name; a moved endpoint or new credentials are updates."""
+        """Replace for another name; a moved endpoint or new credentials are updates.
+
+        So is versioning that someone has switched, once a refresh has seen it.
+        """
         changed = [key for key in news if key != "__provider" and olds.get(key) != news[key]]
         changed = [key for key in changed if key not in _OUTPUTS]
+        against = ("Off", "Suspended") if news["versioning"] else ("Enabled",)
+        if olds.get("versioning_status") in against and "versioning" not in changed:
+            changed.append("versioning")
         return DiffResult(
             changes=bool(changed),
             replaces=[key for key in changed if key == "bucket"],

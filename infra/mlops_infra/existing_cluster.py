@@ -23,7 +23,7 @@ def existing_cluster(path: str, *, context: str, node_address: str) -> ClusterAc
         node_address: address of NodePorts, or empty for the host of the API server.
 
     Raises:
-        KubeconfigError: no such file or context.
+        KubeconfigError: no such file or context, or no address for NodePorts.
     """
     file = Path(path).expanduser()
     try:
@@ -33,10 +33,18 @@ def existing_cluster(path: str, *, context: str, node_address: str) -> ClusterAc
             f"the kubeconfig {path} cannot be read ({error.strerror}); set another one with "
             "`pulumi config set kubeconfig FILE`"
         ) from error
+    except UnicodeDecodeError as error:
+        raise KubeconfigError(f"{path} is not a kubeconfig; name the right file") from error
     server = _server(text, path, context)
+    address = node_address or urlsplit(server).hostname
+    if not address:
+        raise KubeconfigError(
+            f"the API server in {path} has no host name or address; name the node's with "
+            "`pulumi config set nodeAddress ADDRESS`"
+        )
     return ClusterAccess(
         kubeconfig=pulumi.Output.secret(text),
-        node_address=pulumi.Output.from_input(node_address or urlsplit(server).hostname or ""),
+        node_address=pulumi.Output.from_input(address),
         context=context or None,
         owned=None,
     )
@@ -46,15 +54,18 @@ def _server(text: str, path: str, context: str) -> str:
     """Return the API server's URL of a context."""
     try:
         config = yaml.safe_load(text)
-        contexts = {entry["name"]: entry["context"] for entry in config["contexts"]}
         clusters = {entry["name"]: entry["cluster"] for entry in config["clusters"]}
-        wanted = context or config.get("current-context", "")
-    except (yaml.YAMLError, KeyError, TypeError) as error:
+        servers: dict[str, Any] = {
+            str(entry["name"]): clusters.get(entry["context"]["cluster"], {}).get("server")
+            for entry in config["contexts"]
+        }
+        wanted = str(context or config.get("current-context") or "")
+    except (yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
         raise KubeconfigError(f"{path} is not a kubeconfig; name the right file") from error
-    chosen: dict[str, Any] | None = contexts.get(wanted)
-    if chosen is None or chosen["cluster"] not in clusters:
+    server = servers.get(wanted)
+    if not server:
         raise KubeconfigError(
-            f"{path} has no usable context {wanted!r}; it has {', '.join(sorted(contexts))}. "
+            f"{path} has no usable context {wanted!r}; it has {', '.join(sorted(servers))}. "
             "Choose one with `pulumi config set kubeContext NAME`"
         )
-    return str(clusters[chosen["cluster"]]["server"])
+    return str(server)

@@ -39,15 +39,23 @@ def _kind(*arguments: str, stdin: str | None = None) -> str:
 
 
 def _run(*command: str, stdin: str | None = None) -> str:
-    result = subprocess.run(
-        command,
-        input=stdin,
-        capture_output=True,
-        text=True,
-        timeout=_TIMEOUT_SECONDS,
-        check=False,
-        env=dict(os.environ),
-    )
+    try:
+        result = subprocess.run(
+            command,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=_TIMEOUT_SECONDS,
+            check=False,
+            env=dict(os.environ),
+        )
+    except FileNotFoundError as error:
+        raise KindError(f"{command[0]} is not on PATH; install it, kind needs it") from error
+    except subprocess.TimeoutExpired as error:
+        raise KindError(
+            f"`{' '.join(command)}` did not end within {_TIMEOUT_SECONDS} s; see whether Docker "
+            "answers, and run the command again"
+        ) from error
     if result.returncode:
         detail = "\n".join(result.stderr.strip().splitlines()[-10:])
         raise KindError(
@@ -80,17 +88,20 @@ class KindClusterProvider(ResourceProvider):
         return CreateResult(name, self._loaded(props))
 
     def diff(self, id_: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
-        """Replace for another name, update for other images or when the cluster is gone."""
-        replaces = ["name"] if olds["name"] != news["name"] else []
+        """Replace for another name or when the cluster is gone, update for other images."""
         gone = id_ not in _kind("get", "clusters").split()
+        # What the stack had in a cluster that is gone is gone as well.
+        replaces = ["name"] if gone or olds["name"] != news["name"] else []
         return DiffResult(
-            changes=bool(replaces) or gone or olds["images"] != news["images"],
+            changes=bool(replaces) or olds["images"] != news["images"],
             replaces=replaces,
+            # The old one of the same name must be forgotten before the new one is made.
+            delete_before_replace=True,
         )
 
     def update(self, _id: str, _olds: dict[str, Any], news: dict[str, Any]) -> UpdateResult:
-        """Create the cluster again when it is gone, and load the images."""
-        return UpdateResult(self.create(news).outs)
+        """Load the images."""
+        return UpdateResult(self._loaded(news))
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
         """Return the cluster; an absent one gives an empty id, which drops it from state."""

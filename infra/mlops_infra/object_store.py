@@ -10,7 +10,8 @@ from botocore.exceptions import ClientError
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
 
-_BUCKET_NAME = re.compile(r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")
+_BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+_ADDRESS = re.compile(r"([0-9]+\.){3}[0-9]+")
 _NOT_FOUND = {"404", "NoSuchBucket", "NotFound", "NoSuchKey"}
 _NOT_OFFERED = {"NotImplemented", "VersioningNotConfigured", "MethodNotAllowed"}
 _OURS_ALREADY = {"BucketAlreadyOwnedByYou"}
@@ -62,11 +63,11 @@ def client(connection: Connection) -> "S3Client":
 
 def bucket_name_problem(bucket: str) -> str | None:
     """Return why S3 would refuse this name and what to do, or None."""
-    if _BUCKET_NAME.match(bucket) and ".." not in bucket:
+    if _BUCKET_NAME.fullmatch(bucket) and ".." not in bucket and not _ADDRESS.fullmatch(bucket):
         return None
     return (
         f"{bucket!r} is no bucket name: use 3 to 63 lower-case letters, digits, dots and hyphens, "
-        "and begin and end with a letter or digit"
+        "begin and end with a letter or digit, and do not write an IP address"
     )
 
 
@@ -83,8 +84,12 @@ def bucket_exists(s3: "S3Client", bucket: str) -> bool:
 
 def create_bucket(s3: "S3Client", bucket: str) -> None:
     """Create the bucket, or take it as it is when it is ours already."""
+    region = s3.meta.region_name
+    # The first region of all is the default, and S3 refuses it by name.
+    where: Any = {"LocationConstraint": region}
+    options = {} if region == "us-east-1" else {"CreateBucketConfiguration": where}
     try:
-        s3.create_bucket(Bucket=bucket)
+        s3.create_bucket(Bucket=bucket, **options)
     except ClientError as error:
         if _code(error) not in _OURS_ALREADY:
             raise

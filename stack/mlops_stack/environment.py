@@ -1,8 +1,10 @@
 """The environment in which Pulumi runs in this checkout: pinned tools, local state, passphrase."""
 
+import contextlib
 import os
 import secrets
 import shlex
+import tempfile
 from pathlib import Path
 
 from mlops_toolchain import layout
@@ -18,13 +20,16 @@ def passphrase_file() -> Path:
     file = state_dir() / "passphrase"
     if not file.exists():
         file.parent.mkdir(parents=True, exist_ok=True)
-        # O_EXCL: of two commands at once, one makes it and the other reads the same.
+        # A link appears whole or not at all: of two commands at once, one makes it and the other
+        # reads the same, and an interrupted one leaves no empty passphrase.
+        descriptor, written = tempfile.mkstemp(dir=file.parent)  # mode 0600
         try:
-            descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError:
-            return file
-        with os.fdopen(descriptor, "w") as stream:
-            stream.write(secrets.token_urlsafe(32))
+            with os.fdopen(descriptor, "w") as stream:
+                stream.write(secrets.token_urlsafe(32))
+            with contextlib.suppress(FileExistsError):
+                os.link(written, file)
+        finally:
+            Path(written).unlink()
     return file
 
 

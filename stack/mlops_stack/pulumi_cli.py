@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import shutil
+import socket
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -41,8 +42,15 @@ class Stack:
         """Create the stack unless it exists, and take its configuration as it is now."""
         self._copy_config()
         if not self.exists():
-            self._capture("stack", "init", self.name, "--no-select")
-            self._restore_source()
+            # `stack init` writes into the committed file.
+            before = self._source.read_bytes() if self._source.exists() else None
+            try:
+                self._capture("stack", "init", self.name, "--no-select")
+            finally:
+                if before is None:
+                    self._source.unlink(missing_ok=True)
+                else:
+                    self._source.write_bytes(before)
 
     def run(self, *arguments: str) -> None:
         """Run a command whose output the user sees.
@@ -112,15 +120,8 @@ class Stack:
         self._config.parent.mkdir(parents=True, exist_ok=True)
         if self._source.exists():
             shutil.copyfile(self._source, self._config)
-        elif not self._config.exists():
-            self._config.write_text("")
-
-    def _restore_source(self) -> None:
-        """Undo what `stack init` has written to the committed file."""
-        if self._config.read_text():
-            shutil.copyfile(self._config, self._source)
         else:
-            self._source.unlink(missing_ok=True)
+            self._config.write_text("")
 
     def _clear_stale_lock(self) -> None:
         """Remove the lock of a command on this machine that no longer runs."""
@@ -150,6 +151,15 @@ def _wait(process: subprocess.Popen[bytes]) -> int:
 
 
 def _holder_runs(lock: Path) -> bool:
-    with contextlib.suppress(OSError, ValueError, KeyError):
-        return Path("/proc", str(json.loads(lock.read_text())["pid"])).exists()
-    return True
+    """Return whether the lock's holder runs, or may do so on another machine."""
+    try:
+        holder = json.loads(lock.read_text())
+        pid, host = int(holder["pid"]), holder.get("hostname", "")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return True
+    if host and host != socket.gethostname():
+        return True
+    with contextlib.suppress(OSError):
+        # By name too: after a reboot the number belongs to another program.
+        return Path(f"/proc/{pid}/comm").read_text().startswith("pulumi")
+    return False

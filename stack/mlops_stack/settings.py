@@ -21,8 +21,10 @@ from pydantic.alias_generators import to_camel
 
 PROJECT = "mlops-platform"
 
-_QUANTITY = re.compile(r"^[0-9]+(\.[0-9]+)?(Ki|Mi|Gi|Ti|k|M|G|T|m)?$")
-_DNS_LABEL = re.compile(r"^[a-z]([-a-z0-9]*[a-z0-9])?$")
+_QUANTITY = re.compile(r"[0-9]+(\.[0-9]+)?(Ki|Mi|Gi|Ti|k|M|G|T|m)?")
+_DNS_LABEL = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
+# RFC 1918; `is_private` counts loopback and reserved networks too.
+_PRIVATE = tuple(map(ipaddress.IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")))
 _STACK_NAME_LENGTH = 40
 _LAST_MONTH_WITH_SUCCESSOR = 11
 
@@ -32,7 +34,7 @@ class SettingsError(Exception):
 
 
 def _quantity(text: str) -> str:
-    if not _QUANTITY.match(text):
+    if not _QUANTITY.fullmatch(text):
         raise ValueError("not a Kubernetes quantity; write for example 512Mi, 10Gi or 200m")
     return text
 
@@ -44,13 +46,14 @@ def _network(text: str) -> str:
         network = ipaddress.IPv4Network(text)
     except ValueError as error:
         raise ValueError(f"{error}; write auto or for example 10.210.0.0/16") from error
-    if not network.is_private or not 16 <= network.prefixlen <= 20:
+    private = any(network.subnet_of(whole) for whole in _PRIVATE)
+    if not private or not 16 <= network.prefixlen <= 20:
         raise ValueError("needs a private network of /16 to /20, for example 10.210.0.0/16")
-    return text
+    return str(network)  # one spelling: a netmask would look like another network
 
 
 def _months(text: str) -> str:
-    match = re.fullmatch(r"(\d{1,2})(?:-(\d{1,2}))?", text)
+    match = re.fullmatch(r"([0-9]{1,2})(?:-([0-9]{1,2}))?", text)
     first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
     if not 1 <= first <= last <= _LAST_MONTH_WITH_SUCCESSOR:
         raise ValueError(
@@ -71,7 +74,7 @@ class Settings(BaseModel):
     )
 
     cluster_provider: Literal["embedded", "kind", "existing"] = "embedded"
-    kubernetes_version: str = Field("1.34.4", pattern=r"^1\.\d+\.\d+$")
+    kubernetes_version: str = Field("1.34.4", pattern=r"^1\.[0-9]+\.[0-9]+$")
     cluster_network: Annotated[str, AfterValidator(_network)] = "auto"
     cluster_reserved_memory: Quantity = "512Mi"
     cluster_reserved_cpu: Quantity = "200m"
@@ -119,7 +122,7 @@ def check_stack_name(stack: str) -> str:
     Raises:
         SettingsError: it cannot name a Kubernetes node.
     """
-    if not _DNS_LABEL.match(stack) or len(stack) > _STACK_NAME_LENGTH:
+    if not _DNS_LABEL.fullmatch(stack) or len(stack) > _STACK_NAME_LENGTH:
         raise SettingsError(
             f"the stack's name {stack!r} also names its cluster: use at most {_STACK_NAME_LENGTH} "
             "lower-case letters, digits and hyphens, and begin with a letter"

@@ -29,20 +29,30 @@ def _client(props: dict[str, Any]) -> "S3Client":
     return object_store.client(Connection(**{key: props[key] for key in _CONNECTION}))
 
 
+class DatasetNotBuiltError(Exception):
+    """The toolchain has not made the data set on this machine."""
+
+
 class DatasetProvider(ResourceProvider):
     """Uploads a folder of Parquet files under a prefix that names their version."""
 
     serialize_as_secret_always = False
 
     def create(self, props: dict[str, Any]) -> CreateResult:
-        """Upload what is not there yet."""
+        """Upload every file, and the mark of completeness last.
+
+        Raises:
+            DatasetNotBuiltError: there is nothing to upload.
+        """
         # The folder is found where the work is done, so that no path enters the state.
         from mlops_toolchain import layout  # noqa: PLC0415
 
         source = layout.dataset_dir()
+        files = sorted(source.rglob("*.parquet"))
+        if not files:
+            raise DatasetNotBuiltError(f"{source} holds no Parquet files; run `make toolchain`")
         client = _client(props)
         bucket, prefix = props["bucket"], props["prefix"]
-        files = sorted(path for path in source.rglob("*.parquet"))
         for file in files:
             key = f"{prefix}/{file.relative_to(source)}"
             client.upload_file(str(file), bucket, key)
@@ -61,7 +71,10 @@ class DatasetProvider(ResourceProvider):
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
         """Return the data set; an incomplete one gives an empty id, which drops it from state."""
-        found = _client(props).list_objects_v2(
+        client = _client(props)
+        if not object_store.bucket_exists(client, props["bucket"]):
+            return ReadResult("", {})
+        found = client.list_objects_v2(
             Bucket=props["bucket"], Prefix=f"{props['prefix']}/{_COMPLETE}", MaxKeys=1
         )
         return ReadResult(id_, props) if found.get("KeyCount") else ReadResult("", {})

@@ -42,7 +42,9 @@ def find_version(tracking_uri: str, model: str, training: str) -> dict[str, Any]
         tracking_uri, "model-versions/search", filter=f"name='{quoted}'", max_results="200"
     ).get("model_versions", [])
     for version in sorted(versions, key=lambda v: int(v["version"]), reverse=True):
-        run = _get(tracking_uri, "runs/get", run_id=version["run_id"])["run"]
+        run = _run(tracking_uri, version.get("run_id", ""))
+        if run is None:
+            continue
         tags = {tag["key"]: tag["value"] for tag in run["data"].get("tags", [])}
         if tags.get("training_job") == training:
             metrics = {m["key"]: m["value"] for m in run["data"].get("metrics", [])}
@@ -52,6 +54,21 @@ def find_version(tracking_uri: str, model: str, training: str) -> dict[str, Any]
                 "metrics": {key: round(value, 4) for key, value in sorted(metrics.items())},
             }
     return None
+
+
+def _run(tracking_uri: str, run_id: str) -> dict[str, Any] | None:
+    """Return the run, or None for a version of other origin: no run made it, or it is gone."""
+    import httpx  # noqa: PLC0415
+
+    if not run_id:
+        return None
+    try:
+        run: dict[str, Any] = _get(tracking_uri, "runs/get", run_id=run_id)["run"]
+    except httpx.HTTPStatusError as error:
+        if error.response.status_code == httpx.codes.NOT_FOUND:
+            return None
+        raise
+    return run
 
 
 class ModelVersionProvider(ResourceProvider):

@@ -27,7 +27,7 @@ def test_an_unknown_key_is_refused_with_the_valid_ones() -> None:
     with pytest.raises(SettingsError) as error:
         settings.parse({"clusterProvidor": "kind"})
     assert "clusterProvidor" in str(error.value)
-    assert all(key in str(error.value) for key in settings)
+    assert all(key in str(error.value) for key in settings.keys())  # noqa: SIM118 - a function
 
 
 @pytest.mark.parametrize(
@@ -44,6 +44,12 @@ def test_an_unknown_key_is_refused_with_the_valid_ones() -> None:
         ({"objectStorageSize": "10 GB"}, "not a Kubernetes quantity"),
         ({"artifactExpiryDays": "-1"}, "greater than or equal to 0"),
         ({"ephemeral": "perhaps"}, "valid boolean"),
+        ({"clusterNetwork": "127.1.0.0/16"}, "private network"),
+        ({"clusterNetwork": "10.0.0.0/8"}, "/16 to /20"),
+        ({"objectStorageSize": "1Gi\n"}, "not a Kubernetes quantity"),
+        ({"trainingMonths": "٣"}, "between 1 and 11"),
+        ({"kubernetesVersion": "latest"}, "kubernetesVersion: String should match"),
+        ({"modelName": "../x"}, "modelName: String should match"),
     ],
 )
 def test_a_wrong_value_names_key_and_remedy(values: dict[str, str], words: str) -> None:
@@ -72,3 +78,42 @@ def test_a_stack_name_is_a_node_name_or_is_refused(name: str) -> None:
         assert accepted[0].isalpha()
         assert accepted == accepted.lower()
         assert len(accepted) <= 40
+
+
+_VALID = {
+    "kubernetesVersion": st.from_regex(r"1\.[0-9]{1,2}\.[0-9]{1,2}", fullmatch=True),
+    "clusterNetwork": st.one_of(
+        st.just("auto"),
+        st.builds("10.{}.{}.0/{}".format, st.integers(0, 255), st.just(0), st.integers(16, 20)),
+    ),
+    "clusterReservedMemory": st.builds("{}{}".format, st.integers(0), st.sampled_from(["Mi", "G"])),
+    "storageClass": st.text(),
+    "ephemeral": st.sampled_from(["true", "false"]),
+    "artifactExpiryDays": st.integers(0).map(str),
+    "trainingMonths": st.integers(1, 11).map(str),
+    "modelName": st.from_regex(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,99}", fullmatch=True),
+}
+
+
+@given(st.fixed_dictionaries({}, optional=_VALID))
+def test_every_valid_value_comes_back_as_it_was(values: dict[str, str]) -> None:
+    found = settings.parse(values).model_dump(by_alias=True, mode="json")
+    defaults = Settings().model_dump(by_alias=True, mode="json")
+    texts = {k: str(v).lower() if isinstance(v, bool) else str(v) for k, v in found.items()}
+    assert {k: texts[k] for k in values} == values
+    assert {k: v for k, v in found.items() if k not in values} == {
+        k: v for k, v in defaults.items() if k not in values
+    }
+
+
+@given(st.text(min_size=1))
+def test_any_other_key_is_refused(key: str) -> None:
+    if key in settings.keys():  # noqa: SIM118 - a function
+        return
+    with pytest.raises(SettingsError, match="unknown configuration"):
+        settings.parse({key: "x"})
+
+
+def test_a_netmask_is_the_same_network() -> None:
+    found = settings.parse({"clusterNetwork": "10.210.0.0/255.255.0.0"})
+    assert found.cluster_network == "10.210.0.0/16"

@@ -1,0 +1,178 @@
+"""Running Pulumi in a checkout: its environment, its configuration file and its locks."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from mlops_stack import environment
+from mlops_stack.pulumi_cli import PulumiError, Stack
+from mlops_toolchain import layout
+
+CONFIG = "# committed, with a comment\nconfig:\n  mlops-platform:ephemeral: true\n"
+PULUMI = layout.bin_dir() / "pulumi"
+
+needs_pulumi = pytest.mark.skipif(
+    not PULUMI.exists(), reason="needs the toolchain's pulumi; run `make toolchain`"
+)
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A checkout of its own, so that the real one's state stays as it is."""
+    folder = tmp_path / "checkout with space"
+    folder.mkdir()
+    (folder / "Pulumi.yaml").write_text("name: mlops-platform\nruntime: python\n")
+    if PULUMI.exists():
+        (folder / ".toolchain").mkdir()
+        (folder / ".toolchain/bin").symlink_to(layout.bin_dir())
+    monkeypatch.setattr(layout, "checkout", lambda: folder)
+    return folder
+
+
+def _lock(checkout: Path, stack: str, **content: object) -> Path:
+    folder = checkout / ".state/pulumi/.pulumi/locks/organization/mlops-platform" / stack
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / "a.json"
+    file.write_text(json.dumps({"hostname": socket.gethostname(), **content}))
+    return file
+
+
+def _dead_pid() -> int:
+    process = subprocess.Popen(["true"])
+    process.wait()
+    return process.pid
+
+
+@pytest.fixture
+def pulumi_pid(tmp_path: Path) -> Iterator[int]:
+    """A process that looks like Pulumi at work."""
+    program = tmp_path / "pulumi"
+    shutil.copyfile(str(shutil.which("sleep")), program)
+    program.chmod(0o755)
+    process = subprocess.Popen([program, "60"])
+    yield process.pid
+    process.kill()
+    process.wait()
+
+
+def test_the_lock_of_a_dead_command_is_removed(checkout: Path) -> None:
+    dead, others = _lock(checkout, "dev", pid=_dead_pid()), _lock(checkout, "b", pid=_dead_pid())
+    Stack("dev")._clear_stale_lock()
+    assert not dead.exists()
+    assert others.exists()
+
+
+def test_the_lock_of_a_running_command_is_kept(checkout: Path, pulumi_pid: int) -> None:
+    lock = _lock(checkout, "dev", pid=pulumi_pid)
+    Stack("dev")._clear_stale_lock()
+    assert lock.exists()
+
+
+def test_a_number_that_now_belongs_to_another_program_holds_nothing(checkout: Path) -> None:
+    lock = _lock(checkout, "dev", pid=os.getpid())
+    Stack("dev")._clear_stale_lock()
+    assert not lock.exists()
+
+
+def test_the_lock_of_another_machine_is_kept(checkout: Path) -> None:
+    lock = _lock(checkout, "dev", pid=_dead_pid(), hostname="elsewhere.example")
+    Stack("dev")._clear_stale_lock()
+    assert lock.exists()
+
+
+def test_a_lock_that_cannot_be_understood_is_kept(checkout: Path) -> None:
+    lock = _lock(checkout, "dev")
+    lock.write_text("[")
+    Stack("dev")._clear_stale_lock()
+    assert lock.exists()
+
+
+@needs_pulumi
+def test_the_committed_configuration_stays_as_it_is(checkout: Path) -> None:
+    committed = checkout / "Pulumi.dev.yaml"
+    committed.write_text(CONFIG)
+    stack = Stack("dev")
+    assert not stack.exists()
+    stack.ensure()
+    assert committed.read_text() == CONFIG
+    assert stack.exists()
+    assert stack.resources() == []
+    stack.remove()
+    assert committed.read_text() == CONFIG
+
+
+@needs_pulumi
+def test_a_stack_without_configuration_leaves_no_file_behind(checkout: Path) -> None:
+    stack = Stack("fresh")
+    # What an earlier life of the stack has left.
+    left = checkout / ".state/config/Pulumi.fresh.yaml"
+    left.parent.mkdir(parents=True)
+    left.write_text("encryptionsalt: v1:old\n")
+    stack.ensure()
+    assert not list(checkout.glob("Pulumi.fresh.yaml"))
+
+
+def test_without_pulumi_the_remedy_is_named(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(layout, "bin_dir", lambda: tmp_path / "none")
+    monkeypatch.setenv("PATH", str(tmp_path / "none"))
+    with pytest.raises(PulumiError, match="run `make toolchain`"):
+        Stack("dev").exists()
+
+
+def test_the_passphrase_is_private_and_stays(checkout: Path) -> None:
+    first = environment.passphrase_file()
+    text = first.read_text()
+    assert len(text) >= 40
+    assert first.stat().st_mode & 0o777 == 0o600
+    assert environment.passphrase_file().read_text() == text
+    assert list(first.parent.iterdir()) == [first]
+
+
+def test_commands_at_once_read_the_same_passphrase(checkout: Path) -> None:
+    workers = 8
+    barrier = threading.Barrier(workers)
+
+    def read(_number: int) -> str:
+        barrier.wait()
+        return environment.passphrase_file().read_text()
+
+    with ThreadPoolExecutor(workers) as pool:
+        (only,) = set(pool.map(read, range(workers)))
+    assert only
+
+
+def test_the_users_own_variables_stay(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PULUMI_BACKEND_URL", "s3://elsewhere")
+    monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE", "mine")
+    variables = environment.variables()
+    assert variables["PULUMI_BACKEND_URL"] == "s3://elsewhere"
+    assert "PULUMI_CONFIG_PASSPHRASE_FILE" not in variables
+    assert not (checkout / ".state/passphrase").exists()
+
+
+def test_the_tools_are_first_on_the_path_and_once(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tools = str(layout.bin_dir())
+    monkeypatch.setenv("PATH", f"/usr/bin:{tools}:/bin")
+    assert environment.variables()["PATH"] == f"{tools}:/usr/bin:/bin"
+
+
+def test_the_exports_survive_a_shell(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PULUMI_HOME", "/it's $HOME; `here`")
+    script = f'{environment.shell_exports()}\nprintf "%s\\n%s" "$PULUMI_HOME" "$PULUMI_BACKEND_URL"'
+    done = subprocess.run(["/bin/sh", "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.split("\n") == [
+        "/it's $HOME; `here`",
+        f"file://{checkout}/.state/pulumi",
+    ]
