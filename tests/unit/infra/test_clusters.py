@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from mlops_infra import kind_cluster
 from mlops_infra.existing_cluster import KubeconfigError, existing_cluster
 from mlops_infra.kind_cluster import KindClusterProvider, KindError
 from mlops_toolchain import images
@@ -64,7 +65,52 @@ def test_kind_finds_a_cluster_that_is_gone(log: Path) -> None:
     assert provider.read("dev", props).id == "dev"
     provider.delete("dev", props)
     assert provider.read("dev", props).id == ""
-    assert provider.diff("dev", props, _props()).changes is True
+    found = provider.diff("dev", props, _props())
+    # Replaced, not updated: what the stack had in it is gone as well.
+    assert (found.changes, found.replaces, found.delete_before_replace) == (True, ["name"], True)
+
+
+def test_kind_loads_other_images_into_the_same_cluster(log: Path) -> None:
+    provider = KindClusterProvider()
+    props = provider.create(_props()).outs
+    news = {**_props(), "images": [images.reference("versitygw")]}
+    found = provider.diff("dev", props, news)
+    assert (found.changes, found.replaces) == (True, [])
+    log.write_text("")
+    assert provider.update("dev", props, news).outs["images"] == news["images"]
+    calls = log.read_text()
+    assert "versitygw.tar --name dev" in calls
+    assert "create cluster" not in calls
+
+
+def test_another_name_is_another_cluster(log: Path) -> None:
+    provider = KindClusterProvider()
+    props = provider.create(_props()).outs
+    assert provider.diff("dev", props, {**_props(), "name": "b"}).replaces == ["name"]
+
+
+def test_kind_deletes_by_name(log: Path) -> None:
+    KindClusterProvider().delete("dev", _props())
+    assert log.read_text() == "kind delete cluster --name dev\n"
+
+
+def test_a_missing_docker_names_the_remedy(
+    log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The stand-in for kind alone, with what its script calls.
+    (tmp_path / "docker").unlink()
+    for tool in ("cat", "basename"):
+        (tmp_path / tool).symlink_to(f"/usr/bin/{tool}")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(KindError, match="docker is not on PATH; install it"):
+        KindClusterProvider().create(_props())
+
+
+def test_a_kind_that_hangs_is_ended(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kind_cluster, "_TIMEOUT_SECONDS", 0.3)
+    (log.parent / "kind").write_text("#!/bin/sh\nexec sleep 30\n")
+    with pytest.raises(KindError, match=r"did not end within 0\.3 s"):
+        KindClusterProvider().create(_props())
 
 
 def test_kinds_own_words_are_in_the_error(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,8 +144,47 @@ def test_a_wrong_context_lists_the_right_ones(tmp_path: Path) -> None:
         existing_cluster(str(file), context="production", node_address="")
 
 
-def test_what_is_no_kubeconfig_is_said_to_be_none(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"[]",
+        b"",
+        b"text",
+        b"{",
+        b"\xff\xfe\x00",
+        b"contexts: null\nclusters: []",
+        b"contexts: [{name: a, context: {}}]\nclusters: []",
+        b"contexts: [{name: a}]\nclusters: []",
+    ],
+)
+def test_what_is_no_kubeconfig_is_said_to_be_none(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "config"
-    file.write_text("[]")
+    file.write_bytes(content)
     with pytest.raises(KubeconfigError, match="not a kubeconfig"):
         existing_cluster(str(file), context="", node_address="")
+
+
+def _kubeconfig(tmp_path: Path, cluster: dict[str, str]) -> str:
+    file = tmp_path / "config"
+    file.write_text(
+        json.dumps(
+            {
+                "current-context": "a",
+                "contexts": [{"name": "a", "context": {"cluster": "c"}}],
+                "clusters": [{"name": "c", "cluster": cluster}],
+            }
+        )
+    )
+    return str(file)
+
+
+def test_a_context_whose_cluster_has_no_server_is_not_usable(tmp_path: Path) -> None:
+    with pytest.raises(KubeconfigError, match="no usable context 'a'; it has a"):
+        existing_cluster(_kubeconfig(tmp_path, {}), context="", node_address="10.0.0.9")
+
+
+def test_a_server_without_an_address_needs_the_nodes(tmp_path: Path) -> None:
+    path = _kubeconfig(tmp_path, {"server": "10.0.0.1:6443"})
+    with pytest.raises(KubeconfigError, match="pulumi config set nodeAddress ADDRESS"):
+        existing_cluster(path, context="", node_address="")
+    assert existing_cluster(path, context="", node_address="10.0.0.9").owned is None
