@@ -103,6 +103,11 @@ class Operations:
             self.cluster.client.fail_fast()
             location = await self.cluster.locate(inputs.value)
             contested = await self._is_taken(location)
+            if contested:
+                await self.log.warning(
+                    f"{location.kind.kind} {location.identity} exists already; unless the update "
+                    "removes it first, creating it will fail"
+                )
             live, warnings = await self._send(
                 location, inputs.value, self._new_manager(inputs), dry_run=True
             )
@@ -304,6 +309,9 @@ class Operations:
         body = objects.manifest(value, namespace=location.namespace, name=location.name)
         forced = annotations.flag(value, annotations.PATCH_FORCE)
         force = self.cluster.settings.patch_force if forced is None else forced
+        if "generateName" in (value.get("metadata") or {}):
+            # Such an object was created, not applied: in the server's eyes by another manager.
+            force = True
         return await apply(client, location, body, manager=manager, force=force, dry_run=dry_run)
 
     async def _settle(

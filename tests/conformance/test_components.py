@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from mlops_kubernetes.paths import PropertyPath
-from mlops_kubernetes.values import decode
+from mlops_kubernetes.values import UNKNOWN, decode
 from tests.conformance.protocol import OperationFailedError, Plugin, RecordingMonitor
 from tests.conformance.tools import find
 
@@ -180,3 +180,21 @@ def test_the_version_1_components_decode_yaml_here(plugin: Plugin) -> None:
 def test_an_unusable_manifest_is_refused(plugin: Plugin, manifest: str, message: str) -> None:
     with pytest.raises(OperationFailedError, match=message):
         plugin.construct(GROUP, "app", {"yaml": manifest})
+
+
+def test_in_a_preview_children_may_have_unknown_fields_but_not_unknown_names(
+    plugin: Plugin,
+) -> None:
+    def obj(name: object) -> dict[str, Any]:
+        return {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": name},
+            "data": {"a": UNKNOWN},
+        }
+
+    monitor, _ = plugin.construct(GROUP, "app", {"objs": [obj("c")]})
+    assert inputs_of(monitor, "app:default/c")["data"] == {"a": UNKNOWN}
+    monitor, state = plugin.construct(GROUP, "app", {"objs": [obj(UNKNOWN)]})
+    assert monitor.children() == {}
+    assert state.value["resources"] is UNKNOWN

@@ -115,14 +115,15 @@ def test_an_object_is_imported(make: Make, cluster: Cluster, namespace: str) -> 
 
 def test_a_generated_name_is_the_servers(make: Make, cluster: Cluster, namespace: str) -> None:
     inputs = config_map(namespace)
-    inputs["metadata"]["generateName"] = "made-"
+    inputs["metadata"] |= {"generateName": "made-", "labels": {"changed": "no"}}
     resource = make(CONFIG_MAP).create(inputs)
     assert resource.object_name.startswith("made-")
     assert resource.identity == f"{namespace}/{resource.object_name}"
-    inputs["metadata"]["labels"] = {"changed": "yes"}
-    resource.update(inputs)
-    found = cluster.must_get(path_of(namespace, resource.object_name))
-    assert found["metadata"]["labels"] == {"changed": "yes"}
+    for value in ("yes", "again"):
+        inputs["metadata"]["labels"] = {"changed": value}
+        resource.update(inputs)
+        found = cluster.must_get(path_of(namespace, resource.object_name))
+        assert found["metadata"]["labels"] == {"changed": value}
 
 
 def test_numbers_stay_what_they_are(make: Make, cluster: Cluster, namespace: str) -> None:

@@ -18,7 +18,7 @@ from mlops_kubernetes.components.manifests import Manifest, ManifestError
 from mlops_kubernetes.components.registering import Monitor, RegistrationError, references
 from mlops_kubernetes.discovery import UnknownKindError
 from mlops_kubernetes.engine import Log
-from mlops_kubernetes.paths import PropertyPath
+from mlops_kubernetes.paths import ROOT, PropertyPath
 from mlops_kubernetes.settings import OFFICIAL
 from mlops_kubernetes.values import (
     UNKNOWN,
@@ -71,7 +71,7 @@ async def construct(request: Any, cluster: Cluster, log: Log) -> Any:
     try:
         component = await monitor.register_component()
         resources: Any = UNKNOWN
-        if not contains_unknown({k: v for k, v in inputs.value.items() if k != "objs"}):
+        if not _is_unknown(inputs):
             source = await reader(request.name, inputs, cluster, log)
             ordered = await _manifests(source, inputs, cluster)
             await _warn_of_integers(ordered, log)
@@ -88,6 +88,21 @@ async def construct(request: Any, cluster: Cluster, log: Log) -> Any:
     finally:
         await monitor.close()
     return provider_pb2.ConstructResponse(urn=component.urn, state=encode({"resources": resources}))
+
+
+def _is_unknown(inputs: Properties) -> bool:
+    """Whether the children cannot be told yet; their fields, though not names, may be unknown."""
+    others = {key: value for key, value in inputs.value.items() if key != "objs"}
+    objs = inputs.value.get("objs")
+    metadata = ROOT.child("metadata")
+    told = (ROOT.child("kind"), ROOT.child("apiVersion"), metadata)
+    named = (metadata.child("name"), metadata.child("namespace"))
+    return (
+        contains_unknown(others)
+        or objs is UNKNOWN
+        or any(path.get(obj) is UNKNOWN for obj in _list(objs) for path in (*told, *named))
+        or UNKNOWN in _list(objs)
+    )
 
 
 async def _manifests(source: Source, inputs: Properties, cluster: Cluster) -> list[Manifest]:
