@@ -4,8 +4,13 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 CHECKOUT = Path(__file__).resolve().parents[2]
+
+# A busy machine is no failure; what hangs ends by pytest's own timeout.
+settings.register_profile("mlops", deadline=None)
+settings.load_profile("mlops")
 
 
 @pytest.fixture(autouse=True)
