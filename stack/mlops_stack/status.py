@@ -10,27 +10,23 @@ from mlops_stack.pulumi_cli import PulumiError, Stack
 _TIMEOUT_SECONDS = 5
 
 
-def rows(outputs: dict[str, Any]) -> list[tuple[str, str]]:
-    """Return what a user wants to see of the stack's outputs, without its secrets."""
-    metrics: dict[str, float] = outputs.get("model_metrics") or {}
-    shown = [f"{name} {metrics[name]:.3f}" for name in sorted(metrics) if name in _HEADLINE]
-    return [
-        ("MLflow", str(outputs.get("mlflow_url", "-"))),
-        ("S3", str(outputs.get("s3_url", "-"))),
-        ("Model", f"{outputs.get('model_name')} version {outputs.get('model_version')}"),
-        ("Metrics", ", ".join(shown) or "-"),
-        ("Run", _run_url(outputs)),
-        ("kubectl", "kubectl --kubeconfig <(pulumi stack output kubeconfig --show-secrets)"),
-    ]
-
-
 _HEADLINE = ("roc_auc", "average_precision", "brier_score", "log_loss", "base_rate")
 
 
-def _run_url(outputs: dict[str, Any]) -> str:
-    if not outputs.get("model_run"):
-        return "-"
-    return f"{outputs['mlflow_url']}/#/experiments/1/runs/{outputs['model_run']}"
+def rows(stack: str, outputs: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return what a user wants to see of the stack's outputs, without its secrets."""
+    url = outputs.get("mlflow_url", "-")
+    name, version = outputs.get("model_name"), outputs.get("model_version")
+    metrics: dict[str, float] = outputs.get("model_metrics") or {}
+    shown = [f"{name} {metrics[name]:.3f}" for name in sorted(metrics) if name in _HEADLINE]
+    kubeconfig = f"pulumi stack output kubeconfig --show-secrets --stack {stack}"
+    return [
+        ("MLflow", url),
+        ("S3", outputs.get("s3_url", "-")),
+        ("Model", f"{name} version {version}: {url}/#/models/{name}/versions/{version}"),
+        ("Metrics", ", ".join(shown) or "-"),
+        ("kubectl", f". ./env.sh; kubectl --kubeconfig <({kubeconfig}) get pods --all-namespaces"),
+    ]
 
 
 def status(stack: Stack) -> bool:
@@ -41,7 +37,7 @@ def status(stack: Stack) -> bool:
     """
     if not stack.exists() or not (outputs := stack.outputs()).get("mlflow_url"):
         raise PulumiError(f"stack {stack.name} is not up; run `make up STACK={stack.name}`")
-    report.table(rows(outputs))
+    report.table(rows(stack.name, outputs))
     probes = {
         "MLflow": f"{outputs['mlflow_url']}/health",
         "S3": f"{outputs['s3_url']}/health",

@@ -21,7 +21,7 @@ def up(stack: Stack, *, started: float) -> None:
         stack.ensure()
         stack.run("up", "--yes", "--skip-preview")
     report.plain("")
-    report.table(rows(stack.outputs()))
+    report.table(rows(stack.name, stack.outputs()))
     suffix = "" if stack.name == "dev" else f" STACK={stack.name}"
     report.plain("")
     report.plain(f"Up in {time.time() - started:.0f} s. Next:")
