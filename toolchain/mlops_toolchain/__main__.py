@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 import sys
 import time
 
@@ -20,6 +21,9 @@ def main() -> int:
     prune = commands.add_parser("prune", help="remove results that are no longer wanted")
     prune.add_argument("--build-caches", action="store_true", help="Go's caches too")
     arguments = parser.parse_args()
+    # Commands run in process groups of their own: whatever ends this process must end them too.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
     try:
         if arguments.command == "build":
             _build(arguments.names)

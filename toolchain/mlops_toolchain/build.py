@@ -18,10 +18,12 @@ from mlops_toolchain import layout
 from mlops_toolchain.artefact import Artefact
 from mlops_toolchain.artefacts import BY_NAME
 from mlops_toolchain.errors import ToolchainError, likely_cause
+from mlops_toolchain.folders import remove
 from mlops_toolchain.keys import result
 
 _RECORD = "toolchain.json"
 _LOG_LINES_SHOWN = 15
+_SECONDS_TO_END = 10
 
 
 class Processes:
@@ -46,12 +48,23 @@ class Processes:
                 self._running.discard(process)
 
     def stop(self) -> None:
-        """End every running command and refuse new ones."""
+        """End every running command, by force after 10 s, and refuse new ones."""
         with self._lock:
             self.stopping = True
-            for process in self._running:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGTERM)
+            running = list(self._running)
+            self._signal(running, signal.SIGTERM)
+        deadline = time.monotonic() + _SECONDS_TO_END
+        for process in running:
+            try:
+                process.wait(max(0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                self._signal([process], signal.SIGKILL)
+
+    @staticmethod
+    def _signal(processes: list[subprocess.Popen[bytes]], number: signal.Signals) -> None:
+        for process in processes:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, number)
 
 
 class BuildContext:
@@ -126,6 +139,15 @@ def build(artefact: Artefact, processes: Processes, waiting: Callable[[], None])
     Raises:
         ToolchainError: it cannot be built; nothing partial is left.
     """
+    try:
+        _build(artefact, processes, waiting)
+    except OSError as error:
+        raise ToolchainError(
+            f"{artefact.name}: {error}; {likely_cause(str(error)) or 'see the log'}"
+        ) from error
+
+
+def _build(artefact: Artefact, processes: Processes, waiting: Callable[[], None]) -> None:
     final = result(artefact)
     final.parent.mkdir(parents=True, exist_ok=True)
     (layout.cache() / "logs").mkdir(parents=True, exist_ok=True)
@@ -133,7 +155,7 @@ def build(artefact: Artefact, processes: Processes, waiting: Callable[[], None])
         if is_built(artefact):
             return
         for stale in final.parent.glob("building-*"):
-            shutil.rmtree(stale, ignore_errors=True)
+            remove(stale)
         start = time.monotonic()
         output = Path(tempfile.mkdtemp(prefix="building-", dir=final.parent))
         # Pods' users read some results; mkdtemp gives them to root alone.
@@ -152,12 +174,8 @@ def build(artefact: Artefact, processes: Processes, waiting: Callable[[], None])
             (output / _RECORD).write_text(json.dumps(noted))
             shutil.rmtree(final, ignore_errors=True)
             output.rename(final)
-        except OSError as error:
-            raise ToolchainError(
-                f"{artefact.name}: {error}; {likely_cause(str(error)) or 'see the log'}"
-            ) from error
         finally:
-            shutil.rmtree(output, ignore_errors=True)
+            remove(output)
 
 
 @contextlib.contextmanager

@@ -45,10 +45,16 @@ def check_disk(missing: Iterable[Artefact]) -> None:
     """Refuse to begin when the disk cannot hold what is missing.
 
     Raises:
-        ToolchainError: it names what is needed and what is there, in MiB.
+        ToolchainError: it names what is needed and what is there, in MiB; or there can be no
+            cache.
     """
     needed = sum(artefact.megabytes for artefact in missing) + _RESERVE_MEGABYTES
-    layout.cache().mkdir(parents=True, exist_ok=True)
+    try:
+        layout.cache().mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ToolchainError(
+            f"the cache cannot be made: {error}; choose another place with MLOPS_CACHE=FOLDER"
+        ) from error
     free = shutil.disk_usage(layout.cache()).free // 2**20
     if free < needed:
         raise ToolchainError(
@@ -82,6 +88,7 @@ def ensure(names: Iterable[str], progress: Progress) -> list[Artefact]:
 
 def _run(missing: list[Artefact], processes: Processes, progress: Progress) -> list[str]:
     waiting = {artefact.name: artefact for artefact in missing}
+    urgency = _urgency(missing)
     failed: dict[str, str] = {}
     running: dict[Future[None], Artefact] = {}
     workers = max(2, (os.cpu_count() or 2))
@@ -96,7 +103,7 @@ def _run(missing: list[Artefact], processes: Processes, progress: Progress) -> l
         try:
             while waiting or running:
                 busy = {artefact.name for artefact in running.values()}
-                for artefact in _ready(waiting, busy, set(failed)):
+                for artefact in _ready(waiting, busy, set(failed), urgency):
                     if len(running) >= workers:
                         break
                     del waiting[artefact.name]
@@ -121,8 +128,20 @@ def _run(missing: list[Artefact], processes: Processes, progress: Progress) -> l
     return list(failed.values())
 
 
-def _ready(waiting: dict[str, Artefact], busy: set[str], failed: set[str]) -> list[Artefact]:
-    """Return what can start now, longest first: it bounds the end."""
+def _urgency(missing: list[Artefact]) -> dict[str, int]:
+    """Return for each artefact the seconds from its start to the end of the longest chain on it."""
+    urgency: dict[str, int] = {}
+    # Needs come before what needs them, so that the reverse order meets every chain's end first.
+    for artefact in reversed(missing):
+        above = (urgency[other.name] for other in missing if artefact.name in other.needs)
+        urgency[artefact.name] = artefact.seconds + max(above, default=0)
+    return urgency
+
+
+def _ready(
+    waiting: dict[str, Artefact], busy: set[str], failed: set[str], urgency: dict[str, int]
+) -> list[Artefact]:
+    """Return what can start now, the one with the longest chain first: it bounds the end."""
     open_names = set(waiting) | busy | failed
     ready = [a for a in waiting.values() if not open_names & set(a.needs)]
-    return sorted(ready, key=lambda artefact: -artefact.seconds)
+    return sorted(ready, key=lambda artefact: -urgency[artefact.name])

@@ -1,5 +1,6 @@
 """The toolchain's engine on small recipes, and its real list of artefacts."""
 
+import errno
 import os
 import re
 import shutil
@@ -9,7 +10,7 @@ import sys
 import threading
 import time
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from mlops_toolchain.artefact import Artefact, Context
 from mlops_toolchain.build import Processes, build, is_built, record
 from mlops_toolchain.errors import ToolchainError
 from mlops_toolchain.progress import PlainProgress
+from mlops_toolchain.recipes.debian import DebianFiles
 from tests.unit.conftest import CHECKOUT
 
 
@@ -154,6 +156,143 @@ def test_an_interruption_ends_the_commands_and_keeps_what_was_built(
     assert not Path("/proc", (tmp_path / "pid").read_text().strip()).exists()
     assert is_built(tools["done"])
     assert not is_built(tools["slow"])
+
+
+def test_a_command_that_ignores_the_request_to_end_is_killed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("mlops_toolchain.build._SECONDS_TO_END", 0.2)
+    processes = Processes()
+    codes: list[int] = []
+    script = f"trap '' TERM; touch {tmp_path}/ready; while :; do sleep 1; done"
+    thread = threading.Thread(target=lambda: codes.append(processes.run(["sh", "-c", script])))
+    thread.start()
+    while not (tmp_path / "ready").exists():
+        time.sleep(0.02)
+    processes.stop()
+    thread.join(10)
+    assert codes == [-signal.SIGKILL]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_whatever_ends_the_toolchain_ends_its_commands(
+    number: signal.Signals, tmp_path: Path
+) -> None:
+    code = f"""
+import sys
+from mlops_toolchain import __main__, engine, host_packages
+from mlops_toolchain.build import Processes
+host_packages.ensure = lambda: None
+engine.ensure = lambda names, progress: Processes().run(["true"]) or held()
+def held():
+    from concurrent.futures import ThreadPoolExecutor
+    processes = Processes()
+    with ThreadPoolExecutor() as pool:
+        try:
+            line = "echo $$ > {tmp_path}/pid; exec sleep 60"
+            pool.submit(processes.run, ["sh", "-c", line]).result()
+        finally:
+            processes.stop()
+sys.argv = ["mlops_toolchain", "build"]
+sys.exit(__main__.main())
+"""
+    process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
+    pid = tmp_path / "pid"
+    while not (pid.exists() and pid.read_text().strip()):
+        time.sleep(0.05)
+    process.send_signal(number)
+    _, errors_shown = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert "run the same command again to go on" in errors_shown
+    assert not Path("/proc", pid.read_text().strip()).exists()
+
+
+def test_a_folder_with_mounts_is_removed(tmp_path: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root may mount")
+    folder = tmp_path / "building with space"
+    (folder / "a").mkdir(parents=True)
+    script = (
+        'mount --bind "$1/a" "$1/a" && mount --bind "$1/a" "$1/a" && exec "$0" -c '
+        '"import sys, pathlib; from mlops_toolchain.folders import remove;'
+        'remove(pathlib.Path(sys.argv[1]))" "$1"'
+    )
+    # In a mount namespace of its own: nothing stays on this machine if the test fails.
+    subprocess.run(["unshare", "--mount", "sh", "-c", script, sys.executable, folder], check=True)
+    assert not folder.exists()
+
+
+def test_what_most_depends_on_starts_first(tools: dict[str, Artefact]) -> None:
+    _add(
+        tools,
+        replace(_artefact("side", "true"), seconds=80),
+        replace(_artefact("compiler", "true"), seconds=5),
+        replace(_artefact("programs", "true", "compiler"), seconds=600),
+    )
+    started: list[str] = []
+
+    class Recorded(PlainProgress):
+        def started(self, artefact: Artefact) -> None:
+            started.append(artefact.name)
+
+    engine.ensure(["side", "programs"], Recorded())
+    assert engine._urgency(engine.closure(["side", "programs"])) == {
+        "side": 80,
+        "compiler": 605,
+        "programs": 600,
+    }
+    assert sorted(started) == ["compiler", "programs", "side"]
+
+
+def test_a_cache_that_cannot_be_made_names_the_variable(
+    tools: dict[str, Artefact], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("MLOPS_CACHE", str(tmp_path / "file/cache"))
+    _add(tools, _artefact("a", "true"))
+    with pytest.raises(ToolchainError, match="choose another place with MLOPS_CACHE"):
+        engine.ensure(["a"], PlainProgress())
+
+
+def test_a_disk_that_fills_before_a_command_runs_is_named(
+    tools: dict[str, Artefact], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(**_: object) -> str:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    _add(tools, _artefact("a", "true"))
+    monkeypatch.setattr("tempfile.mkdtemp", full)
+    with pytest.raises(ToolchainError, match=r"a: .*No space left.*the disk is full: free some"):
+        engine.ensure(["a"], PlainProgress())
+
+
+def test_package_lists_are_fetched_when_a_package_is_not_in_them(
+    tools: dict[str, Artefact], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    (programs / "apt-get").write_text(
+        f"""#!/bin/sh
+case "$*" in
+  *update) touch {tmp_path}/lists ;;
+  *) [ -e {tmp_path}/lists ] || {{ echo "E: Unable to locate package tool" >&2; exit 100; }}
+     touch tool_1.2-3_amd64.deb ;;
+esac
+"""
+    )
+    (programs / "dpkg-deb").write_text('#!/bin/sh\necho x > "$3/tool"\n')
+    for program in programs.iterdir():
+        program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    _add(
+        tools,
+        Artefact(
+            name="tool", version="Debian's", licence="MIT",
+            recipe=DebianFiles(package="tool", files=(("bin/tool", "tool"),)), megabytes=1,
+        ),
+    )  # fmt: skip
+    engine.ensure(["tool"], PlainProgress())
+    assert record(tools["tool"])["origin"] == "debian 1.2-3"
 
 
 def test_an_unknown_name_lists_the_known_ones(tools: dict[str, Artefact]) -> None:

@@ -4,10 +4,12 @@ A host that runs Docker has another containerd installed, and installing Debian'
 unpacked files disturb nobody and start no service. apt checks the archive's signature.
 """
 
+import fcntl
 from dataclasses import dataclass
 from pathlib import Path
 
 from mlops_toolchain.artefact import Context
+from mlops_toolchain.errors import ToolchainError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,10 +37,22 @@ class DebianFiles:
         """Download the package and unpack it."""
         download = context.output / "download"
         download.mkdir()
-        # apt drops to an unprivileged user that may not enter the cache, and says so at length.
-        quiet = ("-q", "-o", "APT::Sandbox::User=root")
-        context.run("apt-get", *quiet, "download", self.package, cwd=download)
+        try:
+            self._download(context, download)
+        except ToolchainError:
+            # A new machine has no package lists, an old one lists of versions that are gone.
+            with (context.cache / "apt.lock").open("w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                context.run("apt-get", "-q", "update")
+            self._download(context, download)
         for package in download.glob("*.deb"):
             context.run("dpkg-deb", "--extract", package, context.output)
+            # package_version_architecture.deb
+            (context.output / "origin").write_text(f"debian {package.name.split('_')[1]}")
             package.unlink()
         download.rmdir()
+
+    def _download(self, context: Context, folder: Path) -> None:
+        # apt drops to an unprivileged user that may not enter the cache, and says so at length.
+        quiet = ("-q", "-o", "APT::Sandbox::User=root")
+        context.run("apt-get", *quiet, "download", self.package, cwd=folder)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mlops_toolchain import layout
 from mlops_toolchain.artefact import Context
+from mlops_toolchain.folders import remove
 
 _IMAGES = Path("toolchain/images")
 # Any image's configuration holds a time; a fixed one makes equal content equal images.
@@ -77,26 +78,22 @@ class Image:
             "STORAGE_OPTS": "",
             "UV": os.environ.get("UV", "uv"),
         }
-        try:
-            context.run(
-                *("buildah", *storage, "bud", "--format", "oci", "--layers=false"),
-                *("--network", "host", "--timestamp", _EPOCH),
-                *("--signature-policy", _policy(work)),
-                *base,
-                *(part for k, v in self.arguments for part in ("--build-arg", f"{k}={v}")),
-                *("--tag", reference, source),
-                env=env,
-            )
-            context.run(
-                *("buildah", *storage, "push", "--signature-policy", _policy(work)),
-                *("--format", "oci", reference),
-                f"oci-archive:{context.output}/{self.name}.tar:{reference}",
-                env=env,
-            )
-        finally:
-            # The overlay driver leaves a bind mount of its own root behind.
-            context.run("sh", "-c", f"umount '{work}/storage/overlay' 2>/dev/null || true")
-        shutil.rmtree(work)
+        context.run(
+            *("buildah", *storage, "bud", "--format", "oci", "--layers=false"),
+            *("--network", "host", "--timestamp", _EPOCH),
+            *("--signature-policy", _policy(work)),
+            *base,
+            *(part for k, v in self.arguments for part in ("--build-arg", f"{k}={v}")),
+            *("--tag", reference, source),
+            env=env,
+        )
+        context.run(
+            *("buildah", *storage, "push", "--signature-policy", _policy(work)),
+            *("--format", "oci", reference),
+            f"oci-archive:{context.output}/{self.name}.tar:{reference}",
+            env=env,
+        )
+        remove(work)
 
 
 def _policy(work: Path) -> Path:
