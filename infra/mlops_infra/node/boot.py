@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -58,6 +58,13 @@ def node_config(record: Record, folder: StateFolder, tools: Tools) -> config.Nod
         cgroup_root=cgroups.root,
         cgroup_leaves=cgroups.leaves(),
     )
+
+
+def stopped_programs(cgroups: ClusterCgroups, folder: StateFolder) -> Iterator[str]:
+    """Yield what to say of each of the node's supervised programs that does not run."""
+    for program in ("containerd", "kubelet", "kube-proxy"):
+        if cgroups.program(program) is None:
+            yield f"{program} does not run; see {folder.log / program}.log"
 
 
 def write_files(node: config.NodeConfig) -> None:
@@ -223,7 +230,7 @@ class Node:
         )
 
     def await_ready(self, *, seconds: float, since: float = 0) -> None:
-        """Wait until the API server serves, pods are accepted, and the node is Ready.
+        """Wait until the API server serves, pods are accepted, and the node runs and is Ready.
 
         After a restart, `since` tells when it began (see ApiClient.node_problem).
         """
@@ -239,6 +246,8 @@ class Node:
                 last = "the default service account does not exist yet"
                 return False
             problem = client.node_problem(self._config.spec.name, since=since)
+            # kube-proxy ends while there is no API server, and its supervisor starts it again
+            problem = problem or next(stopped_programs(self._cgroups, self._state), None)
             last = problem or last
             return problem is None
 

@@ -360,9 +360,7 @@ def _restart(record: Record, folder: StateFolder, tools: Tools, timer: _Timer) -
 
 def _problems(record: Record, folder: StateFolder) -> Iterator[str]:
     cgroups = ClusterCgroups.of(folder.name)
-    for program in ("containerd", "kubelet", "kube-proxy"):
-        if cgroups.program(program) is None:
-            yield f"{program} does not run; see {folder.log / program}.log"
+    yield from boot.stopped_programs(cgroups, folder)
     client = ApiClient(folder.kubeconfig.read_text(), timeout=3)
     answer = client.get("/readyz")
     if answer.status == 0:
