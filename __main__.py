@@ -1,28 +1,50 @@
 """The stack: settings, then infra → platform → workloads, then what the user is told."""
 
+from dataclasses import astuple
+
 import pulumi
 
 from mlops_infra.buckets import Buckets, BucketsArgs, ObjectStore
 from mlops_infra.cluster_factory import ClusterArgs, create_cluster
 from mlops_infra.s3_gateway import S3Gateway, S3GatewayArgs
+from mlops_platform.kubeflow_manifests import KubeflowImages
+from mlops_platform.kubeflow_pipelines import KubeflowPipelines, KubeflowPipelinesArgs
 from mlops_platform.mlflow import Mlflow, MlflowArgs
 from mlops_stack import settings
-from mlops_toolchain import images
+from mlops_toolchain import images, layout
 from mlops_workloads.dataset import Dataset, DatasetArgs
 from mlops_workloads.training import FlightDelayTraining, FlightDelayTrainingArgs
 
 config = settings.load()
 
 # --- infra ---
-s3_image, mlflow_image, flights_image = (
-    images.reference(name) for name in ("versitygw", "mlflow", "flights")
+s3_image, mlflow_image, flights_image, mariadb_image = (
+    images.reference(name) for name in ("versitygw", "mlflow", "flights", "mariadb")
+)
+# Other clusters pull what Kubeflow publishes; an embedded one has no way to a registry.
+kubeflow_images = (
+    KubeflowImages(
+        api_server=images.reference("kfp-api-server"),
+        persistence_agent=images.reference("kfp-persistence-agent"),
+        scheduled_workflow=images.reference("kfp-scheduled-workflow"),
+        metadata=images.reference("ml-metadata"),
+        workflow_controller=images.reference("workflow-controller"),
+        driver=images.reference("kfp-driver"),
+        launcher=images.reference("kfp-launcher"),
+        executor=images.reference("argoexec"),
+    )
+    if config.cluster_provider == "embedded"
+    else None
 )
 cluster = create_cluster(
     "cluster",
     ClusterArgs(
         provider=config.cluster_provider,
         cluster_name=pulumi.get_stack(),
-        images=(s3_image, mlflow_image, flights_image),
+        images=(
+            *(s3_image, mlflow_image, flights_image, mariadb_image),
+            *(astuple(kubeflow_images) if kubeflow_images else ()),
+        ),
         kubernetes_version=config.kubernetes_version,
         network=config.cluster_network,
         reserved_memory=config.cluster_reserved_memory,
@@ -70,6 +92,18 @@ mlflow = Mlflow(
     ),
 )
 
+kubeflow_pipelines = KubeflowPipelines(
+    "kubeflow-pipelines",
+    KubeflowPipelinesArgs(
+        cluster=cluster,
+        buckets=buckets,
+        manifests=layout.manifests_dir() / "kubeflow-pipelines",
+        images=kubeflow_images,
+        database_image=cluster.image(mariadb_image),
+        database_storage_size=config.kubeflow_storage_size,
+    ),
+)
+
 # --- workloads ---
 flights = Dataset(
     "flights",
@@ -98,6 +132,7 @@ pulumi.export("s3_url", s3.endpoint)
 pulumi.export("s3_access_key", s3.access_key)
 pulumi.export("s3_secret_key", s3.secret_key)
 pulumi.export("mlflow_url", mlflow.url)
+pulumi.export("kubeflow_url", kubeflow_pipelines.url)
 pulumi.export("model_name", config.model_name)
 pulumi.export("model_version", training.model.version)
 pulumi.export("model_run", training.model.run_id)

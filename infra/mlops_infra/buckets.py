@@ -48,12 +48,14 @@ class Buckets(pulumi.ComponentResource):
         datasets: bucket of the input data.
         artifacts: bucket of what runs leave behind.
         models: bucket of released models, versioned where the store offers it.
+        pipelines: bucket of compiled pipelines and of what their steps hand on.
         store: the S3 API that holds them.
     """
 
     datasets: pulumi.Output[str]
     artifacts: pulumi.Output[str]
     models: pulumi.Output[str]
+    pipelines: pulumi.Output[str]
     store: ObjectStore
 
     def __init__(
@@ -81,6 +83,12 @@ class Buckets(pulumi.ComponentResource):
         self.datasets = bucket("datasets").bucket
         self.artifacts = bucket("artifacts", expire_days=args.artifact_expiry_days).bucket
         self.models = bucket("models", versioning=True).bucket
+        self.pipelines = bucket("pipelines", expire_days=args.artifact_expiry_days).bucket
         self.register_outputs(
-            {"datasets": self.datasets, "artifacts": self.artifacts, "models": self.models}
+            {
+                "datasets": self.datasets,
+                "artifacts": self.artifacts,
+                "models": self.models,
+                "pipelines": self.pipelines,
+            }
         )

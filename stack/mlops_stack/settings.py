@@ -87,6 +87,7 @@ class Settings(BaseModel):
     object_storage_size: Quantity = "10Gi"
     artifact_expiry_days: int = Field(0, ge=0)
     mlflow_storage_size: Quantity = "2Gi"
+    kubeflow_storage_size: Quantity = "2Gi"
     training_months: Annotated[str, AfterValidator(_months)] = "1-3"
     model_name: str = Field("flight-delay", pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,99}$")
 

@@ -5,8 +5,16 @@ from mlops_toolchain.recipes.c_program import CProgram
 from mlops_toolchain.recipes.dataset import FlightsDataset
 from mlops_toolchain.recipes.debian import DebianFiles
 from mlops_toolchain.recipes.debian_root import DebianRoot
-from mlops_toolchain.recipes.go import GoModuleFiles, GoPrograms, GoToolchain, PulumiCli
+from mlops_toolchain.recipes.go import (
+    GoModuleFiles,
+    GoPrograms,
+    GoToolchain,
+    PulumiCli,
+    WorkspacePrograms,
+)
 from mlops_toolchain.recipes.image import Image
+from mlops_toolchain.recipes.kubeflow_source import KubeflowSource
+from mlops_toolchain.recipes.manifests import RenderedManifests
 from mlops_toolchain.recipes.python_packages import PythonPackages
 
 KUBERNETES = "1.34.4"
@@ -19,6 +27,9 @@ PULUMI = "3.259.0"
 PULUMI_KUBERNETES = "4.34.2"
 HELM = "3.19.0"
 MLFLOW = "3.17.2"
+KUBEFLOW_PIPELINES = "2.14.3"
+ARGO = "3.6.7"
+ML_METADATA = "1.17.1"
 FLIGHTS_DATA = "0.0.3"
 PROJECT = "0.1.0"
 
@@ -197,6 +208,59 @@ ARTEFACTS = (
         megabytes=800,
     ),
     Artefact(
+        name="kubeflow-source",
+        version=KUBEFLOW_PIPELINES,
+        licence="Apache-2.0",
+        recipe=KubeflowSource(
+            pipelines="v0.0.0-20250902140602-fc3214d4b4d3",
+            argo=f"v{ARGO}",
+            packages=(
+                f"kfp-pipeline-spec=={KUBEFLOW_PIPELINES} --hash=sha256:"
+                "47a0239ea8cb982679081f9e80c3dfa5e6dec013ea2dd8f467ad4e9b52f438b3",
+                f"kfp-kubernetes=={KUBEFLOW_PIPELINES} --hash=sha256:"
+                "5468ca98be248a922f4cfb764189a5a919135e2a30f2bc03f37f4a75bdca4e0c",
+            ),
+        ),
+        needs=("go",),
+        seconds=40,
+        megabytes=300,
+    ),
+    Artefact(
+        name="kubeflow-pipelines",
+        version=f"{KUBEFLOW_PIPELINES}, Argo {ARGO}",
+        licence="Apache-2.0",
+        recipe=WorkspacePrograms(
+            module="kubeflow-pipelines",
+            workspace="kubeflow-source",
+            programs=(
+                ("kfp-api-server", "apiserver"),
+                ("kfp-driver", "driver"),
+                ("kfp-launcher", "launcher-v2"),
+                ("kfp-persistence-agent", "persistence"),
+                ("kfp-scheduled-workflow", "scheduledworkflow"),
+                *_same("workflow-controller", "argoexec"),
+            ),
+            variables=(("github.com/argoproj/argo-workflows/v3.version", f"v{ARGO}"),),
+        ),
+        needs=("go", "kubeflow-source"),
+        seconds=500,
+        megabytes=4000,
+    ),
+    Artefact(
+        name="kubeflow-manifests",
+        version=KUBEFLOW_PIPELINES,
+        licence="Apache-2.0",
+        recipe=RenderedManifests(
+            source="kubeflow-source",
+            folder="kubeflow-pipelines",
+            kustomizations=(
+                ("cluster-scoped", "pipelines/cluster-scoped-resources"),
+                ("platform-agnostic", "pipelines/env/platform-agnostic"),
+            ),
+        ),
+        needs=("kubernetes", "kubeflow-source"),
+    ),
+    Artefact(
         name="containerd",
         version="Debian's",
         licence="Apache-2.0",
@@ -257,10 +321,32 @@ ARTEFACTS = (
         version=MLFLOW,
         licence="Apache-2.0 and others",
         recipe=PythonPackages(
-            requirements="toolchain/images/mlflow/requirements.txt", python_version="3.11"
+            requirements="toolchain/images/mlflow/requirements.txt",
+            python_version="3.11",
+            built=("kfp-server-api",),
         ),
         seconds=60,
         megabytes=2500,
+    ),
+    Artefact(
+        name="ml-metadata-packages",
+        version=ML_METADATA,
+        licence="Apache-2.0",
+        recipe=PythonPackages(
+            requirements="toolchain/images/ml-metadata/requirements.txt", python_version="3.11"
+        ),
+        seconds=10,
+        megabytes=200,
+    ),
+    Artefact(
+        name="mariadb-root",
+        version="Debian bookworm",
+        licence="GPL-2.0-only and others",
+        recipe=DebianRoot(
+            suite="bookworm", packages=("mariadb-server-core", "mariadb-client-core")
+        ),
+        seconds=60,
+        megabytes=400,
     ),
     # --- images ---
     *(
@@ -294,6 +380,63 @@ ARTEFACTS = (
         "local-path-provisioner", "local-path-provisioner", LOCAL_PATH_PROVISIONER, "Apache-2.0"
     ),
     _program_image("versitygw", "versitygw", VERSITYGW, "Apache-2.0"),
+    Artefact(
+        name="image-kfp-api-server",
+        version=KUBEFLOW_PIPELINES,
+        licence="Apache-2.0",
+        recipe=Image(
+            name="kfp-api-server",
+            dockerfile="kfp-api-server",
+            files=(
+                ("program", "kubeflow-pipelines", "kfp-api-server"),
+                ("config.json", "kubeflow-source", "config.json"),
+            ),
+        ),
+        needs=("kubeflow-source", "kubeflow-pipelines"),
+        seconds=8,
+        megabytes=150,
+    ),
+    *(
+        _program_image(
+            name, "kubeflow-pipelines", KUBEFLOW_PIPELINES, "Apache-2.0", dockerfile="with-tmp"
+        )
+        for name in ("kfp-driver", "kfp-launcher")
+    ),
+    *(
+        _program_image(name, "kubeflow-pipelines", KUBEFLOW_PIPELINES, "Apache-2.0")
+        for name in ("kfp-persistence-agent", "kfp-scheduled-workflow")
+    ),
+    _program_image("workflow-controller", "kubeflow-pipelines", ARGO, "Apache-2.0"),
+    _program_image("argoexec", "kubeflow-pipelines", ARGO, "Apache-2.0", dockerfile="with-tmp"),
+    Artefact(
+        name="image-ml-metadata",
+        version=ML_METADATA,
+        licence="Apache-2.0",
+        recipe=Image(
+            name="ml-metadata",
+            dockerfile="ml-metadata",
+            files=(
+                ("root.tar", "python-root", "root.tar"),
+                ("site.tar", "ml-metadata-packages", "site.tar"),
+            ),
+        ),
+        needs=("python-root", "ml-metadata-packages"),
+        seconds=20,
+        megabytes=600,
+    ),
+    Artefact(
+        name="image-mariadb",
+        version="10.11",
+        licence="GPL-2.0-only",
+        recipe=Image(
+            name="mariadb",
+            dockerfile="mariadb",
+            files=(("root.tar", "mariadb-root", "root.tar"),),
+        ),
+        needs=("mariadb-root",),
+        seconds=20,
+        megabytes=800,
+    ),
     Artefact(
         name="image-busybox",
         version="1.35",

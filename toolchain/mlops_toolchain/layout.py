@@ -43,6 +43,11 @@ def dataset_dir() -> Path:
     return view() / "datasets"
 
 
+def manifests_dir() -> Path:
+    """Return the folder of upstream's rendered manifests."""
+    return view() / "manifests"
+
+
 def pulumi_home() -> Path:
     """Return PULUMI_HOME of this checkout, which holds its plugins."""
     return checkout() / ".state" / "home"

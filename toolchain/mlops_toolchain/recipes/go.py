@@ -28,6 +28,16 @@ def go_environment(cache: Path) -> dict[str, str]:
     }
 
 
+def module_folder(context: Context, path: str, version: str, *, cwd: Path) -> Path:
+    """Download a module, verified by the go.sum in `cwd`; return its folder in the cache."""
+    context.run(
+        *(context.need("go") / "go", "mod", "download", f"{path}@{version}"),
+        cwd=cwd,
+        env=go_environment(context.cache),
+    )
+    return context.cache / "go-mod" / f"{path}@{version}"
+
+
 def _version(executable: str) -> tuple[int, ...]:
     result = subprocess.run([executable, "version"], capture_output=True, text=True, check=False)
     found = re.search(r"go(\d+)\.(\d+)(?:\.(\d+))?", result.stdout)
@@ -101,18 +111,37 @@ class GoPrograms:
         """Return each program's place on PATH."""
         return {f"bin/{name}": name for name, _ in self.programs}
 
+    def folder(self, context: Context) -> Path:
+        """Return the folder of go.mod."""
+        return layout.checkout() / _MODULES / self.module
+
     def build(self, context: Context) -> None:
         """Compile and link."""
         flags = " ".join(["-s -w", *(f"-X {path}={value}" for path, value in self.variables)])
         context.run(
             *(context.need("go") / "go", "build", "-trimpath", "-ldflags", flags),
             *("-o", f"{context.output}/", "tool"),
-            cwd=layout.checkout() / _MODULES / self.module,
+            cwd=self.folder(context),
             env=go_environment(context.cache),
         )
         for name, built in self.programs:
             if name != built:
                 (context.output / built).rename(context.output / name)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkspacePrograms(GoPrograms):
+    """Programs of a module whose folder an artefact completes.
+
+    Attributes:
+        workspace: artefact whose folder `source` holds go.mod.
+    """
+
+    workspace: str
+
+    def folder(self, context: Context) -> Path:
+        """Return the completed folder."""
+        return context.need(self.workspace) / "source"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,12 +1,15 @@
 """Python packages for an image, as the lock file pins them."""
 
 import os
+import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 from mlops_toolchain import layout
 from mlops_toolchain.artefact import Context
+
+_NAME = re.compile(r"^([\w.-]+)==", re.MULTILINE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,10 +19,13 @@ class PythonPackages:
     Attributes:
         requirements: file below the checkout, exported from uv.lock.
         python_version: the image's interpreter.
+        built: names of packages that PyPI has as source only; pure Python, so that what the host
+            builds runs in the image.
     """
 
     requirements: str
     python_version: str
+    built: tuple[str, ...] = ()
     kind: str = "pypi"
 
     def sources(self) -> tuple[Path, ...]:
@@ -33,11 +39,14 @@ class PythonPackages:
     def build(self, context: Context) -> None:
         """Download and unpack the wheels, and drop what a server never reads."""
         target = context.output / "site"
+        requirements = layout.checkout() / self.requirements
+        names = _NAME.findall(requirements.read_text())
+        wheels = [part for n in names if n not in self.built for part in ("--only-binary", n)]
         context.run(
             *(os.environ.get("UV", "uv"), "pip", "install", "--require-hashes", "--no-deps"),
-            *("--python-version", self.python_version, "--only-binary", ":all:"),
+            *("--python-version", self.python_version, *wheels),
             *("--python-platform", "x86_64-manylinux_2_28", "--link-mode", "copy"),
-            *("--target", target, "--requirements", layout.checkout() / self.requirements),
+            *("--target", target, "--requirements", requirements),
         )
         for folder in [*target.rglob("tests"), *target.rglob("test")]:
             # numpy's testing helpers import from numpy's own test folders; keep those.

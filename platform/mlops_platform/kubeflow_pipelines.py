@@ -1,0 +1,162 @@
+"""Kubeflow Pipelines: the API that runs compiled pipelines, and Argo, which runs their steps."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pulumi
+import pulumi_kubernetes as kubernetes
+
+from mlops_infra.buckets import Buckets
+from mlops_infra.cluster import Cluster
+from mlops_platform import kubeflow_manifests
+from mlops_platform.kubeflow_manifests import (
+    DATABASE_SECRET,
+    METADATA_DATABASE,
+    NAMESPACE,
+    PIPELINE_DATABASE,
+    STORE_SECRET,
+    KubeflowImages,
+    KubeflowSettings,
+)
+from mlops_platform.mariadb import Database, MariaDb, MariaDbArgs
+
+_API_PORT = 8888
+
+
+@dataclass(frozen=True, kw_only=True)
+class KubeflowPipelinesArgs:
+    """What Kubeflow Pipelines needs.
+
+    Attributes:
+        cluster: where it runs.
+        buckets: where pipelines and the artifacts of runs go.
+        manifests: folder of upstream's rendered manifests.
+        images: the project's own images, or None for upstream's published ones.
+        database_image: reference of MariaDB's image.
+        database_storage_size: size of its volume, as a Kubernetes quantity.
+        database: another MySQL server to use instead, with the databases `mlpipeline` and `metadb`.
+    """
+
+    cluster: Cluster
+    buckets: Buckets
+    manifests: Path
+    images: KubeflowImages | None
+    database_image: str
+    database_storage_size: str
+    database: Database | None = None
+
+
+class KubeflowPipelines(pulumi.ComponentResource):
+    """Kubeflow Pipelines for a single user, with its database.
+
+    Attributes:
+        namespace: namespace of everything, and of the runs' pods.
+        url: address of the API on this machine.
+        cluster_url: address of the API for pods.
+    """
+
+    namespace: pulumi.Output[str]
+    url: pulumi.Output[str]
+    cluster_url: str
+
+    def __init__(
+        self, name: str, args: KubeflowPipelinesArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__(
+            "mlops:platform:KubeflowPipelines",
+            name,
+            None,
+            pulumi.ResourceOptions.merge(args.cluster.object_options(), opts),
+        )
+        child = pulumi.ResourceOptions(parent=self)
+        namespace = kubernetes.core.v1.Namespace(
+            f"{name}-namespace",
+            # Argo's and the launcher's init containers set no profile of their own.
+            metadata={
+                "name": NAMESPACE,
+                "labels": {
+                    "pod-security.kubernetes.io/enforce": "baseline",
+                    "pod-security.kubernetes.io/warn": "restricted",
+                },
+            },
+            opts=child,
+        )
+        self.namespace = namespace.metadata.name
+        database = args.database or self._database(name, args)
+        secrets = [
+            kubernetes.core.v1.Secret(
+                f"{name}-database",
+                metadata={"name": DATABASE_SECRET, "namespace": self.namespace},
+                string_data={"username": database.user, "password": database.password},
+                opts=child,
+            ),
+            kubernetes.core.v1.Secret(
+                f"{name}-object-store",
+                metadata={"name": STORE_SECRET, "namespace": self.namespace},
+                string_data={
+                    "accesskey": args.buckets.store.access_key,
+                    "secretkey": args.buckets.store.secret_key,
+                },
+                opts=child,
+            ),
+        ]
+        definitions = kubernetes.yaml.v2.ConfigGroup(
+            f"{name}-definitions",
+            objs=kubeflow_manifests.definitions(args.manifests / "cluster-scoped.yaml"),
+            opts=child,
+        )
+        objects = args.buckets.pipelines.apply(
+            lambda bucket: kubeflow_manifests.objects(
+                args.manifests / "platform-agnostic.yaml", _settings(args, database, bucket)
+            )
+        )
+        upstream = kubernetes.yaml.v2.ConfigGroup(
+            f"{name}-upstream",
+            objs=objects,
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[namespace, *secrets, definitions]),
+        )
+        service = kubernetes.core.v1.Service(
+            f"{name}-service",
+            metadata={"name": "ml-pipeline-node", "namespace": self.namespace},
+            spec={
+                "type": "NodePort",
+                "selector": {"app": "ml-pipeline"},
+                "ports": [{"name": "http", "port": _API_PORT, "target_port": _API_PORT}],
+            },
+            opts=child,
+        )
+        self.cluster_url = f"http://ml-pipeline.{NAMESPACE}.svc.cluster.local:{_API_PORT}"
+        # The URL waits for the Deployments: an address nobody serves yet is of no use.
+        self.url = pulumi.Output.all(
+            args.cluster.node_address, service.spec.ports[0].node_port, upstream.resources
+        ).apply(lambda values: f"http://{values[0]}:{int(values[1])}")
+        self.register_outputs({"url": self.url})
+
+    def _database(self, name: str, args: KubeflowPipelinesArgs) -> Database:
+        return MariaDb(
+            f"{name}-mariadb",
+            MariaDbArgs(
+                cluster=args.cluster,
+                namespace=self.namespace,
+                image=args.database_image,
+                databases=(PIPELINE_DATABASE, METADATA_DATABASE),
+                storage_size=args.database_storage_size,
+            ),
+            pulumi.ResourceOptions(parent=self),
+        ).database
+
+
+def _settings(args: KubeflowPipelinesArgs, database: Database, bucket: str) -> KubeflowSettings:
+    store = urlsplit(args.buckets.store.cluster_endpoint)
+    secure = store.scheme == "https"
+    return KubeflowSettings(
+        images=args.images,
+        database_host=database.host,
+        database_port=database.port,
+        store_host=store.hostname or "",
+        store_port=store.port or (443 if secure else 80),
+        store_secure=secure,
+        store_region=args.buckets.store.region,
+        bucket=bucket,
+    )
