@@ -178,20 +178,7 @@ def _server(args: KubeflowPipelinesUiArgs) -> kubernetes.core.v1.PodSpecArgsDict
                 "name": "ml-pipeline-ui",
                 "image": image,
                 "image_pull_policy": "IfNotPresent",
-                "env": [
-                    *({"name": name, "value": value} for name, value in _environment(args).items()),
-                    *(
-                        {
-                            "name": f"{store}_{name}",
-                            "value_from": {"secret_key_ref": {"name": STORE_SECRET, "key": key}},
-                        }
-                        for store, access, secret in (
-                            ("MINIO", "ACCESS_KEY", "SECRET_KEY"),
-                            ("AWS", "ACCESS_KEY_ID", "SECRET_ACCESS_KEY"),
-                        )
-                        for name, key in ((access, "accesskey"), (secret, "secretkey"))
-                    ),
-                ],
+                "env": _variables(args),
                 "ports": [{"name": "http", "container_port": _PORT}],
                 "security_context": RESTRICTED_CONTAINER,
                 "startup_probe": _probe(seconds=1, failures=60),
@@ -214,6 +201,23 @@ def _probe(*, seconds: int, failures: int = 3) -> kubernetes.core.v1.ProbeArgsDi
         "timeout_seconds": 5,
         "failure_threshold": failures,
     }
+
+
+def _variables(args: KubeflowPipelinesUiArgs) -> list[kubernetes.core.v1.EnvVarArgsDict]:
+    keys = {
+        "MINIO_ACCESS_KEY": "accesskey",
+        "MINIO_SECRET_KEY": "secretkey",
+        "AWS_ACCESS_KEY_ID": "accesskey",
+        "AWS_SECRET_ACCESS_KEY": "secretkey",
+    }
+    plain: list[kubernetes.core.v1.EnvVarArgsDict] = [
+        {"name": name, "value": value} for name, value in _environment(args).items()
+    ]
+    secret: list[kubernetes.core.v1.EnvVarArgsDict] = [
+        {"name": name, "value_from": {"secret_key_ref": {"name": STORE_SECRET, "key": key}}}
+        for name, key in keys.items()
+    ]
+    return plain + secret
 
 
 def _environment(args: KubeflowPipelinesUiArgs) -> dict[str, pulumi.Input[str]]:

@@ -88,6 +88,7 @@ def _program_image(
     *,
     reference: str | None = None,
     dockerfile: str = "scratch",
+    optional: bool = False,
 ) -> Artefact:
     """Return the image of one static program, which has the image's name, from scratch."""
     return Artefact(
@@ -104,6 +105,7 @@ def _program_image(
         needs=(artefact,),
         seconds=6,
         megabytes=90,
+        optional=optional,
     )
 
 
@@ -363,6 +365,7 @@ ARTEFACTS = (
             wheel_sha256="b5c500aa4dc046333ecb0a80f183e069e5c30ce637f1c1a37166b2c0b642dc21",
         ),
         megabytes=350,
+        optional=True,
     ),
     Artefact(
         name="kubeflow-ui",
@@ -376,6 +379,7 @@ ARTEFACTS = (
         needs=("go", "node"),
         seconds=200,
         megabytes=1500,
+        optional=True,
     ),
     Artefact(
         name="grpcwebproxy",
@@ -385,6 +389,7 @@ ARTEFACTS = (
         needs=("go",),
         seconds=40,
         megabytes=200,
+        optional=True,
     ),
     Artefact(
         name="node-root",
@@ -393,6 +398,7 @@ ARTEFACTS = (
         recipe=DebianLibraries(suite="bookworm", packages=("libstdc++6",)),
         seconds=10,
         megabytes=60,
+        optional=True,
     ),
     # --- images ---
     *(
@@ -499,8 +505,9 @@ ARTEFACTS = (
         needs=("node-root", "node", "kubeflow-ui"),
         seconds=15,
         megabytes=800,
+        optional=True,
     ),
-    _program_image("grpcwebproxy", "grpcwebproxy", GRPC_WEB, "Apache-2.0"),
+    _program_image("grpcwebproxy", "grpcwebproxy", GRPC_WEB, "Apache-2.0", optional=True),
     Artefact(
         name="image-busybox",
         version="1.35",
