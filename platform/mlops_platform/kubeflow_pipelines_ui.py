@@ -241,6 +241,8 @@ def _environment(args: KubeflowPipelinesUiArgs) -> dict[str, pulumi.Input[str]]:
         "AWS_S3_ENDPOINT": store.hostname or "",
         "AWS_REGION": args.buckets.store.region,
         "AWS_SSL": str(secure).lower(),
+        # A store that refuses a request must not end the server, as Node.js would have it.
+        "NODE_OPTIONS": "--unhandled-rejections=warn",
         # Artifacts by http would let the server fetch any address for anybody.
         "ALLOWED_ARTIFACT_DOMAIN_REGEX": "^$",
     }
