@@ -51,6 +51,9 @@ HOST_PACKAGES = {
     "update-ca-certificates": "ca-certificates",
 }
 
+# Likewise, for tests only.
+TEST_PACKAGES = {"chromium": "chromium"}
+
 _PROGRAMS = (
     "kube-apiserver",
     "kube-controller-manager",

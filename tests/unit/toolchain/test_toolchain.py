@@ -405,11 +405,19 @@ def test_causes(log: str, words: str) -> None:
 
 
 def test_missing_host_packages_need_root(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(host_packages, "missing", lambda: ["nftables"])
+    monkeypatch.setattr(host_packages, "missing", lambda _: ["nftables"])
     monkeypatch.setattr("os.geteuid", lambda: 1000)
     monkeypatch.setattr("shutil.which", lambda _: "/usr/bin/apt-get")
     with pytest.raises(ToolchainError, match="nftables must be installed: run this as root"):
         host_packages.ensure()
+
+
+def test_packages_are_missing_when_their_program_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "shutil.which", lambda name, path: f"/bin/{name}" if name == "nft" else None
+    )
+    wanted = {"nft": "nftables", "gcc": "gcc", "ip": "iproute2"}
+    assert host_packages.missing(wanted) == ["gcc", "iproute2", "libc6-dev"]
 
 
 def test_names_of_images_are_known_before_anything_is_built() -> None:
