@@ -5,16 +5,16 @@ PYTHON = .venv/bin/python
 STACK_COMMAND = $(PYTHON) -m mlops_stack
 
 .DEFAULT_GOAL := help
-.PHONY: help up preview status down toolchain toolchain-status bootstrap lint test test-unit bench
+.PHONY: help up preview status down toolchain toolchain-in-a-hurry toolchain-status bootstrap lint test test-unit bench
 
 help: ## Show the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
 
 up: started := $(shell date +%s)
-up: toolchain ## From whatever there is to a stack that answers [STACK=dev]
+up: toolchain-in-a-hurry ## From whatever there is to a stack that answers [STACK=dev]
 	@$(STACK_COMMAND) up --stack $(STACK) --started $(started)
 
-preview: toolchain ## What `make up` would change [STACK=dev]
+preview: toolchain-in-a-hurry ## What `make up` would change [STACK=dev]
 	@$(STACK_COMMAND) preview --stack $(STACK)
 
 status: ## Where everything is, and whether it answers [STACK=dev]
@@ -28,6 +28,10 @@ bootstrap:
 
 toolchain: bootstrap ## Obtain every pinned program, image and data set
 	@$(PYTHON) -m mlops_toolchain build
+
+# Without optional artefacts that would keep the user waiting.
+toolchain-in-a-hurry: bootstrap
+	@$(PYTHON) -m mlops_toolchain build --hurry
 
 toolchain-status: bootstrap ## List artefacts: version, origin, size, licence
 	@$(PYTHON) -m mlops_toolchain status
