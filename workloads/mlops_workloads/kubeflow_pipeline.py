@@ -218,7 +218,13 @@ class PipelineRunProvider(ResourceProvider):
             version=props["version_id"],
             parameters=props["parameters"],
         )
-        follow(api, run, timeout=_RUN_TIMEOUT_SECONDS, say=lambda line: print(line, flush=True))
+        follow(
+            api,
+            run,
+            api.step_names(props["pipeline_id"], props["version_id"]),
+            timeout=_RUN_TIMEOUT_SECONDS,
+            say=lambda line: print(line, flush=True),
+        )
         seconds = (datetime.now(UTC) - started).total_seconds()
         return CreateResult(run, {**props, "run_id": run, "seconds": round(seconds)})
 

@@ -1,7 +1,7 @@
 """Following a pipeline's run: its steps with their times, and why it failed."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -35,43 +35,49 @@ class Step:
         name: the task's name in the pipeline.
         state: the API's word, such as RUNNING or SUCCEEDED.
         seconds: from its start to its end, or to now.
-        pod: name of its pod; empty when it had none.
+        pods: names that the pod of its last try may have; the API knows pods by number.
     """
 
     name: str
     state: str
     seconds: float
-    pod: str
+    pods: tuple[str, ...]
 
 
-def steps(run: Mapping[str, Any]) -> list[Step]:
+def steps(run: Mapping[str, Any], names: Collection[str]) -> list[Step]:
     """Return the steps of a run in the order of their start, without Kubeflow's own tasks.
 
     Args:
         run: the API's answer.
+        names: the pipeline's own tasks.
     """
     tasks = (run.get("run_details") or {}).get("task_details") or []
-    own = _step_names(run)
     return [
         Step(
             name=task["display_name"],
             state=task.get("state", "PENDING"),
             seconds=_seconds(task),
-            pod=_pod(task),
+            pods=_pods(task, tasks),
         )
         for task in sorted(tasks, key=lambda task: str(task.get("start_time")))
-        if task.get("display_name") in own and task.get("start_time")
+        if task.get("display_name") in names and task.get("start_time")
     ]
 
 
 def follow(
-    api: PipelinesApi, run: str, *, timeout: float, say: Callable[[str], None]
+    api: PipelinesApi,
+    run: str,
+    names: Collection[str],
+    *,
+    timeout: float,
+    say: Callable[[str], None],
 ) -> dict[str, Any]:
     """Wait until a run has ended; return the API's answer.
 
     Args:
         api: where it runs.
         run: its id.
+        names: the pipeline's own tasks.
         timeout: seconds after which to give up; the run goes on.
         say: told each step as it starts and ends.
 
@@ -95,34 +101,35 @@ def follow(
         unanswered = None
         if found is None:
             raise RunFailedError(f"run {run} is gone: somebody deleted it while it was followed")
-        for line in _news(found, shown):
+        for line in _news(found, names, shown):
             say(line)
         if found.get("state") in _ENDED:
             break
         time.sleep(_POLL_SECONDS)
     if found["state"] != "SUCCEEDED":
-        raise RunFailedError(failure(api, found))
+        raise RunFailedError(failure(api, found, names))
     return found
 
 
-def failure(api: PipelinesApi, run: Mapping[str, Any]) -> str:
+def failure(api: PipelinesApi, run: Mapping[str, Any], names: Collection[str]) -> str:
     """Return why a run failed: each failed step with the last lines of its log."""
     state = str(run["state"]).lower()
     lines = [f"run {run['display_name']} {state}"]
     if message := (run.get("error") or {}).get("message"):
         lines.append(str(message))
-    for step in steps(run):
+    for step in steps(run, names):
         if _SIGNS.get(step.state) != "✗":
             continue
         lines.append(f"step {step.name} {step.state.lower()} after {step.seconds:.0f} s")
-        log = api.step_log(str(run["run_id"]), step.pod) if step.pod else ""
+        logs = (api.step_log(str(run["run_id"]), pod) for pod in step.pods)
+        log = next(filter(None, logs), "")
         kept = log.rstrip().splitlines()[-_LOG_LINES:]
         lines += [f"  | {line}" for line in kept] or ["  its log is gone"]
     return "\n".join(lines)
 
 
-def _news(run: Mapping[str, Any], shown: dict[str, str]) -> Iterator[str]:
-    for step in steps(run):
+def _news(run: Mapping[str, Any], names: Collection[str], shown: dict[str, str]) -> Iterator[str]:
+    for step in steps(run, names):
         sign = _SIGNS.get(step.state)
         told = shown.get(step.name)
         if sign and told != step.state:
@@ -132,20 +139,6 @@ def _news(run: Mapping[str, Any], shown: dict[str, str]) -> Iterator[str]:
         elif not sign and told is None:
             shown[step.name] = "started"
             yield f"• {step.name}"
-
-
-def _step_names(run: Mapping[str, Any]) -> set[str]:
-    """Return the names of the tasks that run a component's own code."""
-    spec = run.get("pipeline_spec") or {}
-    spec = spec.get("pipeline_spec", spec)
-    components = spec.get("components", {})
-    dags = [spec.get("root", {}), *components.values()]
-    return {
-        name
-        for graph in dags
-        for name, task in graph.get("dag", {}).get("tasks", {}).items()
-        if "executorLabel" in components.get(task["componentRef"]["name"], {})
-    }
 
 
 def _seconds(task: Mapping[str, Any]) -> float:
@@ -160,6 +153,24 @@ def _time(text: str) -> datetime:
     return datetime.fromisoformat(text.replace("Z", "+00:00"))
 
 
-def _pod(task: Mapping[str, Any]) -> str:
-    children = [child.get("pod_name", "") for child in task.get("child_tasks") or []]
-    return str(task.get("pod_name") or (children[-1] if children else ""))
+def _pods(step: Mapping[str, Any], tasks: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    """Return the possible names of the pod of a step's last try.
+
+    A step's task has a child `executor`, whose children are the tries; children are known by the
+    workflow's name and a number, tasks by neither. The executor starts when its step does.
+    """
+    tries = [
+        child["pod_name"]
+        for task in tasks
+        if task.get("display_name") == "executor"
+        and task.get("start_time") == step.get("start_time")
+        for child in task.get("child_tasks") or []
+    ]
+    own = [child["pod_name"] for child in step.get("child_tasks") or []]
+    return tuple(
+        f"{workflow}-{template}-{number}"
+        for last in [*tries[-1:], *own[-1:]]
+        for workflow, _, number in [last.rpartition("-")]
+        # Argo names a pod after its template.
+        for template in ("retry-system-container-impl", "system-container-impl")
+    )
