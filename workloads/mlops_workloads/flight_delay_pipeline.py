@@ -116,6 +116,7 @@ class FlightDelayPipeline(pulumi.ComponentResource):
             self.run = PipelineRun(
                 f"{name}-run",
                 version=self.version,
+                kubeconfig=args.cluster.kubeconfig,
                 experiment=_NAME,
                 parameters=given,
                 opts=child,

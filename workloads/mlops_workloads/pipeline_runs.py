@@ -1,15 +1,15 @@
 """Following a pipeline's run: its steps with their times, and why it failed."""
 
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
 from mlops_workloads.pipelines_api import PipelinesApi, PipelinesApiError
+from mlops_workloads.step_logs import StepLogs
 
 _POLL_SECONDS = 0.5
-_LOG_LINES = 15
 _ENDED: Final = frozenset({"SUCCEEDED", "FAILED", "CANCELED", "SKIPPED"})
 # States of a step that ended, with the sign to show it by.
 _SIGNS: Final[Mapping[str, str]] = {
@@ -35,13 +35,11 @@ class Step:
         name: the task's name in the pipeline.
         state: the API's word, such as RUNNING or SUCCEEDED.
         seconds: from its start to its end, or to now.
-        pods: names that the pod of its last try may have; the API knows pods by number.
     """
 
     name: str
     state: str
     seconds: float
-    pods: tuple[str, ...]
 
 
 def steps(run: Mapping[str, Any], names: Collection[str]) -> list[Step]:
@@ -57,7 +55,6 @@ def steps(run: Mapping[str, Any], names: Collection[str]) -> list[Step]:
             name=task["display_name"],
             state=task.get("state", "PENDING"),
             seconds=_seconds(task),
-            pods=_pods(task, tasks),
         )
         for task in sorted(tasks, key=lambda task: str(task.get("start_time")))
         if task.get("display_name") in names and task.get("start_time")
@@ -69,6 +66,7 @@ def follow(
     run: str,
     names: Collection[str],
     *,
+    logs: StepLogs,
     timeout: float,
     say: Callable[[str], None],
 ) -> dict[str, Any]:
@@ -78,6 +76,7 @@ def follow(
         api: where it runs.
         run: its id.
         names: the pipeline's own tasks.
+        logs: reads what a failed step has printed.
         timeout: seconds after which to give up; the run goes on.
         say: told each step as it starts and ends.
 
@@ -107,11 +106,11 @@ def follow(
             break
         time.sleep(_POLL_SECONDS)
     if found["state"] != "SUCCEEDED":
-        raise RunFailedError(failure(api, found, names))
+        raise RunFailedError(failure(found, names, logs))
     return found
 
 
-def failure(api: PipelinesApi, run: Mapping[str, Any], names: Collection[str]) -> str:
+def failure(run: Mapping[str, Any], names: Collection[str], logs: StepLogs) -> str:
     """Return why a run failed: each failed step with the last lines of its log."""
     state = str(run["state"]).lower()
     lines = [f"run {run['display_name']} {state}"]
@@ -121,9 +120,7 @@ def failure(api: PipelinesApi, run: Mapping[str, Any], names: Collection[str]) -
         if _SIGNS.get(step.state) != "✗":
             continue
         lines.append(f"step {step.name} {step.state.lower()} after {step.seconds:.0f} s")
-        logs = (api.step_log(str(run["run_id"]), pod) for pod in step.pods)
-        log = next(filter(None, logs), "")
-        kept = log.rstrip().splitlines()[-_LOG_LINES:]
+        kept = logs(str(run["run_id"]), step.name)
         lines += [f"  | {line}" for line in kept] or ["  its log is gone"]
     return "\n".join(lines)
 
@@ -151,26 +148,3 @@ def _seconds(task: Mapping[str, Any]) -> float:
 
 def _time(text: str) -> datetime:
     return datetime.fromisoformat(text.replace("Z", "+00:00"))
-
-
-def _pods(step: Mapping[str, Any], tasks: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
-    """Return the possible names of the pod of a step's last try.
-
-    A step's task has a child `executor`, whose children are the tries; children are known by the
-    workflow's name and a number, tasks by neither. The executor starts when its step does.
-    """
-    tries = [
-        child["pod_name"]
-        for task in tasks
-        if task.get("display_name") == "executor"
-        and task.get("start_time") == step.get("start_time")
-        for child in task.get("child_tasks") or []
-    ]
-    own = [child["pod_name"] for child in step.get("child_tasks") or []]
-    return tuple(
-        f"{workflow}-{template}-{number}"
-        for last in [*tries[-1:], *own[-1:]]
-        for workflow, _, number in [last.rpartition("-")]
-        # Argo names a pod after its template.
-        for template in ("retry-system-container-impl", "system-container-impl")
-    )

@@ -121,14 +121,6 @@ class PipelinesApi:
         """Delete a run and its pods; one that is gone is no error."""
         self._delete(f"runs/{run}")
 
-    def step_log(self, run: str, pod: str) -> str:
-        """Return what a pod printed; empty when nothing is kept of it."""
-        path = f"/apis/v1alpha1/runs/{run}/nodes/{pod}/log"
-        try:
-            return self._client.get(path).raise_for_status().text
-        except httpx.HTTPError:
-            return ""
-
     def create_recurring_run(
         self,
         *,

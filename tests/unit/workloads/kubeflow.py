@@ -20,7 +20,6 @@ class Kubeflow:
         spec: the compiled form of every version.
         script: answers for the runs to come.
         experiments: id to name.
-        logs: pod to text.
         schedules: id to the request's body with its status.
         runs: id to the answers still to give, of which the last is kept.
         failures: answers to give before the next real one, as (status, body).
@@ -36,7 +35,6 @@ class Kubeflow:
         self.script: list[dict[str, Any]] = []
         self.experiments: dict[str, str] = {}
         self.failures: list[tuple[int, dict[str, Any]]] = []
-        self.logs: dict[str, str] = {}
 
     def answer(self, method: str, path: str, query: str, body: bytes) -> tuple[int, Any]:
         """Return status and body."""
@@ -117,9 +115,6 @@ class Kubeflow:
             return None
         return answers.pop(0) if len(answers) > 1 else answers[0]
 
-    def log(self, run: str, pod: str, *, query: str, body: bytes) -> Any:
-        return self.logs.get(pod)
-
     def create_schedule(self, *, query: str, body: bytes) -> Any:
         created = str(uuid.uuid4())
         request = json.loads(body)
@@ -149,7 +144,6 @@ _ROUTES = (
     (f"POST {_V2}/experiments", "create_experiment"),
     (f"POST {_V2}/runs", "create_run"),
     (f"GET {_V2}/runs/([^/]+)", "run"),
-    ("GET /apis/v1alpha1/runs/([^/]+)/nodes/([^/]+)/log", "log"),
     (f"POST {_V2}/recurringruns", "create_schedule"),
     (f"GET {_V2}/recurringruns/([^/:]+)", "schedule"),
     (f"POST {_V2}/recurringruns/([^/:]+):(enable|disable)", "switch"),

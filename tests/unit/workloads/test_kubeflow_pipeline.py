@@ -1,11 +1,12 @@
 """Pipelines, schedules and runs as resources, against a server on loopback."""
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from mlops_workloads import pipeline_runs
+from mlops_workloads import pipeline_runs, step_logs
 from mlops_workloads.kubeflow_pipeline import (
     PipelineRunProvider,
     PipelineVersionProvider,
@@ -15,13 +16,17 @@ from mlops_workloads.pipeline_runs import RunFailedError, follow, steps
 from mlops_workloads.pipelines_api import PipelinesApi, PipelinesApiError
 from tests.unit.workloads.kubeflow import Kubeflow, serving
 
-SPEC = {
+SPEC: dict[str, Any] = {
     "components": {
         "comp-train": {"executorLabel": "exec-train"},
         "comp-exit": {"dag": {"tasks": {"train": {"componentRef": {"name": "comp-train"}}}}},
     },
     "root": {"dag": {"tasks": {"steps": {"componentRef": {"name": "comp-exit"}}}}},
 }
+
+
+def no_logs(_run: str, _step: str) -> list[str]:
+    return []
 
 
 @pytest.fixture
@@ -60,7 +65,11 @@ def _run(kubeflow: Kubeflow) -> dict[str, Any]:
     version = provider.create(_version(kubeflow)).outs
     names = ("api_url", "display_name", "experiment", "parameters")
     schedule = {name: value for name, value in _schedule(kubeflow).items() if name in names}
-    return {**schedule, **{name: version[name] for name in ("pipeline_id", "version_id")}}
+    return {
+        **schedule,
+        "kubeconfig": "",
+        **{name: version[name] for name in ("pipeline_id", "version_id")},
+    }
 
 
 def _answer(state: str, *tasks: tuple[str, str, str, str]) -> dict[str, Any]:
@@ -179,19 +188,18 @@ def test_a_reused_step_is_called_so(kubeflow: Kubeflow, capsys: pytest.CaptureFi
     assert capsys.readouterr().out.splitlines() == ["↺ train (reused)"]
 
 
-def test_a_failed_run_shows_the_last_lines_of_its_step(kubeflow: Kubeflow) -> None:
-    # Two tries: the second one's log tells.
-    failed = _answer("FAILED", ("train", "FAILED", "05", "09"), ("executor", "FAILED", "05", "09"))
-    tries = failed["run_details"]["task_details"][1]["child_tasks"]
-    tries[:] = [{"pod_name": "wf-77"}, {"pod_name": "wf-88"}]
-    kubeflow.script = [failed]
-    kubeflow.logs = {"wf-retry-system-container-impl-88": "\n".join(f"line {n}" for n in range(40))}
+def test_a_failed_run_shows_the_last_lines_of_its_step(
+    kubeflow: Kubeflow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kubeflow.script = [_answer("FAILED", ("train", "FAILED", "05", "09"))]
+    monkeypatch.setattr(
+        step_logs, "reader", lambda _config: lambda _run, step: [f"last words of {step}"]
+    )
     with pytest.raises(RunFailedError) as caught:
         PipelineRunProvider().create(_run(kubeflow))
     message = str(caught.value)
     assert "step train failed after 4 s" in message
-    assert "  | line 39" in message
-    assert "line 20\n" not in message
+    assert "  | last words of train" in message
 
 
 def test_an_api_server_that_restarts_does_not_end_the_following(kubeflow: Kubeflow) -> None:
@@ -200,7 +208,7 @@ def test_an_api_server_that_restarts_does_not_end_the_following(kubeflow: Kubefl
         name="n", experiment="e", pipeline="p", version="v", parameters={}
     )
     kubeflow.failures = [(503, {"message": "starting"})] * 3
-    found = follow(PipelinesApi(kubeflow.url), run, {"train"}, timeout=30, say=print)
+    found = follow(PipelinesApi(kubeflow.url), run, {"train"}, logs=no_logs, timeout=30, say=print)
     assert found["state"] == "SUCCEEDED"
 
 
@@ -209,9 +217,9 @@ def test_a_run_that_takes_too_long_or_vanishes_is_an_error(kubeflow: Kubeflow) -
     kubeflow.script = [_answer("RUNNING")]
     run = api.create_run(name="n", experiment="e", pipeline="p", version="v", parameters={})
     with pytest.raises(RunFailedError, match="has not ended after 0 s"):
-        follow(api, run, {"train"}, timeout=0.05, say=print)
+        follow(api, run, {"train"}, logs=no_logs, timeout=0.05, say=print)
     with pytest.raises(RunFailedError, match="is gone"):
-        follow(api, "no-such-run", {"train"}, timeout=5, say=print)
+        follow(api, "no-such-run", {"train"}, logs=no_logs, timeout=5, say=print)
 
 
 def test_steps_are_in_the_order_of_their_start() -> None:
@@ -229,3 +237,21 @@ def test_a_refusal_carries_the_servers_words(kubeflow: Kubeflow) -> None:
 def test_a_server_that_is_not_there_is_named() -> None:
     with pytest.raises(PipelinesApiError, match=r"does not answer at http://127\.0\.0\.1:1"):
         PipelinesApi("http://127.0.0.1:1").pipeline_named("x")
+
+
+def test_the_pod_of_the_last_try_speaks_for_a_step() -> None:
+    def pod(name: str, node: str, created: str) -> dict[str, Any]:
+        annotations = {"workflows.argoproj.io/node-name": f"wf-1.root.steps.{node}"}
+        return {
+            "metadata": {"name": name, "annotations": annotations, "creationTimestamp": created}
+        }
+
+    pods = [
+        pod("driver", "train-driver", "3"),
+        pod("first", "train.executor(0)", "1"),
+        pod("second", "train.executor(1)", "2"),
+        pod("other", "retrain.executor(0)", "4"),
+    ]
+    text = json.dumps({"items": pods})
+    assert step_logs.newest_pod(text, "train") == "second"
+    assert step_logs.newest_pod(text, "deploy") is None
