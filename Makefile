@@ -5,7 +5,7 @@ PYTHON = .venv/bin/python
 STACK_COMMAND = $(PYTHON) -m mlops_stack
 
 .DEFAULT_GOAL := help
-.PHONY: help up preview status down toolchain toolchain-in-a-hurry toolchain-status bootstrap pipeline lint test test-unit bench
+.PHONY: help up preview run status down toolchain toolchain-in-a-hurry toolchain-status bootstrap pipeline lint test test-unit bench
 
 help: ## Show the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
@@ -16,6 +16,9 @@ up: toolchain-in-a-hurry ## From whatever there is to a stack that answers [STAC
 
 preview: toolchain-in-a-hurry ## What `make up` would change [STACK=dev]
 	@$(STACK_COMMAND) preview --stack $(STACK)
+
+run: ## Run the pipeline and follow it [MONTHS=1-3] [PARAMETERS="iterations=200 leaves=15"]
+	@$(STACK_COMMAND) run --stack $(STACK) --months "$(MONTHS)" $(PARAMETERS)
 
 status: ## Where everything is, and whether it answers [STACK=dev]
 	@$(STACK_COMMAND) status --stack $(STACK)

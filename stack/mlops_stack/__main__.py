@@ -14,10 +14,14 @@ if TYPE_CHECKING:
 def main() -> int:
     """Run a command; return the process's exit code."""
     parser = argparse.ArgumentParser(prog="mlops_stack", description=__doc__)
-    parser.add_argument("command", choices=["up", "preview", "status", "down", "env"])
+    parser.add_argument("command", choices=["up", "preview", "run", "status", "down", "env"])
     parser.add_argument("--stack", default="dev", help="name of the stack (default: dev)")
     parser.add_argument(
         "--started", type=float, default=time.time(), help="when the whole command began"
+    )
+    parser.add_argument("--months", default="", help="training months of a run, as 3 or 1-3")
+    parser.add_argument(
+        "parameters", nargs="*", metavar="NAME=VALUE", help="further parameters of a run"
     )
     arguments = parser.parse_args()
     if arguments.command == "env":
@@ -30,6 +34,19 @@ def main() -> int:
 
     try:
         check_stack_name(arguments.stack)
+        if arguments.command == "run":
+            from mlops_stack.run import RunError, run  # noqa: PLC0415
+
+            try:
+                run(
+                    Stack(arguments.stack),
+                    months=arguments.months,
+                    assignments=arguments.parameters,
+                )
+            except RunError as problem:
+                report.error(str(problem))
+                return 1
+            return 0
         return _run(arguments.command, Stack(arguments.stack), arguments.started)
     except (PulumiError, SettingsError) as problem:
         report.error(str(problem))

@@ -27,6 +27,7 @@ def up(stack: Stack, *, started: float) -> None:
     report.plain(f"Up in {time.time() - started:.0f} s. Next:")
     report.table(
         [
+            (f"make run{suffix} MONTHS=1-6", "train on other months, against the champion"),
             (f"make status{suffix}", "whether everything still answers"),
             (f"make preview{suffix}", "what a change would do"),
             (f"make down{suffix}", "destroy all of it, and prove it"),

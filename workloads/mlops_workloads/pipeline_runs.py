@@ -50,10 +50,16 @@ def steps(run: Mapping[str, Any], names: Collection[str]) -> list[Step]:
         names: the pipeline's own tasks.
     """
     tasks = (run.get("run_details") or {}).get("task_details") or []
+    # A step whose result is reused succeeds without its executor, which would start when it does.
+    reused = {
+        task.get("start_time")
+        for task in tasks
+        if task.get("display_name") == "executor" and task.get("state") == "SKIPPED"
+    }
     return [
         Step(
             name=task["display_name"],
-            state=task.get("state", "PENDING"),
+            state="CACHED" if task.get("start_time") in reused else task.get("state", "PENDING"),
             seconds=_seconds(task),
         )
         for task in sorted(tasks, key=lambda task: str(task.get("start_time")))

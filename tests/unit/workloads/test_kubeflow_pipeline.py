@@ -183,7 +183,11 @@ def test_a_run_shows_its_steps_and_none_of_kubeflows_own(
 
 
 def test_a_reused_step_is_called_so(kubeflow: Kubeflow, capsys: pytest.CaptureFixture[str]) -> None:
-    kubeflow.script = [_answer("SUCCEEDED", ("train", "CACHED", "05", "07"))]
+    kubeflow.script = [
+        _answer(
+            "SUCCEEDED", ("train", "SUCCEEDED", "05", "05"), ("executor", "SKIPPED", "05", "05")
+        )
+    ]
     PipelineRunProvider().create(_run(kubeflow))
     assert capsys.readouterr().out.splitlines() == ["↺ train (reused)"]
 
