@@ -1,11 +1,12 @@
 # Thin on purpose: each target calls the program that does the work.
 STACK ?= dev
+FORMAT ?= text
 export UV = $(or $(MLOPS_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/mlops-platform)/uv/0.13.9/bin/uv
 PYTHON = .venv/bin/python
 STACK_COMMAND = $(PYTHON) -m mlops_stack
 
 .DEFAULT_GOAL := help
-.PHONY: help up preview status down toolchain toolchain-status bootstrap lint test test-unit bench
+.PHONY: .quiet-toolchain help up preview status down toolchain toolchain-status bootstrap lint test test-unit bench
 
 help: ## Show the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
@@ -14,8 +15,8 @@ up: started := $(shell date +%s)
 up: toolchain ## From whatever there is to a stack that answers [STACK=dev]
 	@$(STACK_COMMAND) up --stack $(STACK) --started $(started)
 
-preview: toolchain ## What `make up` would change [STACK=dev]
-	@$(STACK_COMMAND) preview --stack $(STACK)
+preview: $(if $(filter text,$(FORMAT)),,.quiet-)toolchain ## What `make up` would change [STACK=dev FORMAT=text|markdown|json]
+	@$(STACK_COMMAND) preview --stack $(STACK) --format $(FORMAT)
 
 status: ## Where everything is, and whether it answers [STACK=dev]
 	@$(STACK_COMMAND) status --stack $(STACK)
@@ -28,6 +29,10 @@ bootstrap:
 
 toolchain: bootstrap ## Obtain every pinned program, image and data set
 	@$(PYTHON) -m mlops_toolchain build
+
+# Beside a page for machines or reviewers, progress goes where errors go.
+.quiet-toolchain:
+	@$(MAKE) --no-print-directory toolchain >&2
 
 toolchain-status: bootstrap ## List artefacts: version, origin, size, licence
 	@$(PYTHON) -m mlops_toolchain status

@@ -19,6 +19,12 @@ def main() -> int:
     parser.add_argument(
         "--started", type=float, default=time.time(), help="when the whole command began"
     )
+    parser.add_argument(
+        "--format",
+        choices=["text", "markdown", "json"],
+        default="text",
+        help="how a preview is shown: as Pulumi does, or as a reviewer's summary (default: text)",
+    )
     arguments = parser.parse_args()
     if arguments.command == "env":
         print(environment.shell_exports())
@@ -30,7 +36,7 @@ def main() -> int:
 
     try:
         check_stack_name(arguments.stack)
-        return _run(arguments.command, Stack(arguments.stack), arguments.started)
+        return _run(arguments, Stack(arguments.stack))
     except (PulumiError, SettingsError) as problem:
         report.error(str(problem))
         return 1
@@ -39,17 +45,17 @@ def main() -> int:
         return 130
 
 
-def _run(command: str, stack: "Stack", started: float) -> int:
-    match command:
+def _run(arguments: argparse.Namespace, stack: "Stack") -> int:
+    match arguments.command:
         case "up":
             from mlops_stack.up import up  # noqa: PLC0415
 
-            up(stack, started=started)
+            up(stack, started=arguments.started)
             return 0
         case "preview":
-            stack.ensure()
-            stack.run("preview", "--diff")
-            return 0
+            from mlops_stack.previews.command import preview  # noqa: PLC0415
+
+            return 0 if preview(stack, form=arguments.format) else 1
         case "status":
             from mlops_stack.status import status  # noqa: PLC0415
 

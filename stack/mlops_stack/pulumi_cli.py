@@ -6,6 +6,7 @@ import os
 import shutil
 import socket
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,19 @@ from mlops_toolchain import layout
 
 class PulumiError(Exception):
     """The Pulumi CLI failed; it has already said why."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preview:
+    """What the engine reports of a preview.
+
+    Attributes:
+        events: the engine's events, in their order.
+        succeeded: whether the preview ended well.
+    """
+
+    events: list[dict[str, Any]]
+    succeeded: bool
 
 
 class Stack:
@@ -78,6 +92,29 @@ class Stack:
         self._clear_stale_lock()
         return self._capture(*self._options(arguments))
 
+    def preview_events(self, *arguments: str) -> Preview:
+        """Run a preview and return what the engine reports, whether it succeeds or not.
+
+        Raises:
+            PulumiError: it failed before the engine began.
+            KeyboardInterrupt: the user interrupted it, and it has ended.
+        """
+        self._clear_stale_lock()
+        process = subprocess.Popen(
+            [self._executable(), *self._options(("preview", "--json", *arguments))],
+            env={**self._environment, "PULUMI_ENABLE_STREAMING_JSON_PREVIEW": "true"},
+            cwd=layout.checkout(),
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stdout is not None  # noqa: S101 - a pipe was asked for
+        with process.stdout as stream:
+            events = [json.loads(line) for line in stream if line.startswith("{")]
+        code = _wait(process)
+        if code and not events:
+            raise PulumiError(f"`pulumi preview` ended with exit code {code}")
+        return Preview(events=events, succeeded=code == 0)
+
     def outputs(self) -> dict[str, Any]:
         """Return the stack's outputs, secrets included."""
         text = self._capture("stack", "output", "--json", "--show-secrets", "--stack", self.name)
@@ -135,7 +172,7 @@ class Stack:
         return name.rpartition("/")[2]
 
 
-def _wait(process: subprocess.Popen[bytes]) -> int:
+def _wait(process: subprocess.Popen[Any]) -> int:
     """Return the exit code; an interruption reaches Pulumi too, which ends in order by itself."""
     interrupted = False
     while True:
