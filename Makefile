@@ -6,17 +6,19 @@ PYTHON = .venv/bin/python
 STACK_COMMAND = $(PYTHON) -m mlops_stack
 
 .DEFAULT_GOAL := help
-.PHONY: .quiet-toolchain help up preview status down toolchain toolchain-status bootstrap lint test test-unit bench
+.PHONY: help up preview status down toolchain toolchain-in-a-hurry toolchain-status bootstrap lint test test-unit bench
 
 help: ## Show the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
 
 up: started := $(shell date +%s)
-up: toolchain ## From whatever there is to a stack that answers [STACK=dev]
+up: toolchain-in-a-hurry ## From whatever there is to a stack that answers [STACK=dev]
 	@$(STACK_COMMAND) up --stack $(STACK) --started $(started)
 
-preview: $(if $(filter text,$(FORMAT)),,.quiet-)toolchain ## What `make up` would change [STACK=dev FORMAT=text|markdown|json]
-	@$(STACK_COMMAND) preview --stack $(STACK) --format $(FORMAT)
+# Beside a page for reviewers or machines, progress goes where errors go.
+preview: ## What `make up` would change [STACK=dev FORMAT=text|markdown|json BASE=file]
+	@$(MAKE) --no-print-directory toolchain-in-a-hurry $(if $(filter text,$(FORMAT)),,>&2)
+	@$(STACK_COMMAND) preview --stack $(STACK) --format $(FORMAT) $(if $(BASE),--base '$(BASE)')
 
 status: ## Where everything is, and whether it answers [STACK=dev]
 	@$(STACK_COMMAND) status --stack $(STACK)
@@ -30,9 +32,9 @@ bootstrap:
 toolchain: bootstrap ## Obtain every pinned program, image and data set
 	@$(PYTHON) -m mlops_toolchain build
 
-# Beside a page for machines or reviewers, progress goes where errors go.
-.quiet-toolchain:
-	@$(MAKE) --no-print-directory toolchain >&2
+# Without optional artefacts that would keep the user waiting.
+toolchain-in-a-hurry: bootstrap
+	@$(PYTHON) -m mlops_toolchain build --hurry
 
 toolchain-status: bootstrap ## List artefacts: version, origin, size, licence
 	@$(PYTHON) -m mlops_toolchain status
@@ -40,7 +42,7 @@ toolchain-status: bootstrap ## List artefacts: version, origin, size, licence
 lint: bootstrap ## Format check, lint, types
 	@.venv/bin/ruff format --check .
 	@.venv/bin/ruff check .
-	@.venv/bin/mypy stack infra platform plugins toolchain workloads
+	@.venv/bin/mypy stack policies infra platform plugins toolchain workloads
 
 test-unit: bootstrap lint ## What needs neither root nor a toolchain
 	@.venv/bin/pytest tests/unit -n auto -q

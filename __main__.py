@@ -9,6 +9,11 @@ from mlops_infra.cluster_factory import ClusterArgs, create_cluster
 from mlops_infra.s3_gateway import S3Gateway, S3GatewayArgs
 from mlops_platform.kubeflow_manifests import KubeflowImages
 from mlops_platform.kubeflow_pipelines import KubeflowPipelines, KubeflowPipelinesArgs
+from mlops_platform.kubeflow_pipelines_ui import (
+    KubeflowPipelinesUi,
+    KubeflowPipelinesUiArgs,
+    KubeflowUiImages,
+)
 from mlops_platform.mlflow import Mlflow, MlflowArgs
 from mlops_stack import settings
 from mlops_toolchain import images, layout
@@ -36,6 +41,18 @@ kubeflow_images = (
     if config.cluster_provider == "embedded"
     else None
 )
+kubeflow_ui_images = (
+    KubeflowUiImages(
+        server=images.reference("kubeflow-pipelines-ui"),
+        metadata_proxy=images.reference("grpcwebproxy"),
+    )
+    if config.cluster_provider == "embedded"
+    else None
+)
+# Building it takes minutes, and nothing depends on it: the stack does not wait for it.
+with_kubeflow_ui = kubeflow_ui_images is None or all(
+    map(images.is_there, ("kubeflow-pipelines-ui", "grpcwebproxy"))
+)
 cluster = create_cluster(
     "cluster",
     ClusterArgs(
@@ -44,6 +61,7 @@ cluster = create_cluster(
         images=(
             *(s3_image, mlflow_image, flights_image, mariadb_image),
             *(astuple(kubeflow_images) if kubeflow_images else ()),
+            *(astuple(kubeflow_ui_images) if kubeflow_ui_images and with_kubeflow_ui else ()),
         ),
         kubernetes_version=config.kubernetes_version,
         network=config.cluster_network,
@@ -104,6 +122,20 @@ kubeflow_pipelines = KubeflowPipelines(
     ),
 )
 
+kubeflow_ui = (
+    KubeflowPipelinesUi(
+        "kubeflow-pipelines-ui",
+        KubeflowPipelinesUiArgs(
+            cluster=cluster,
+            buckets=buckets,
+            namespace=kubeflow_pipelines.namespace,
+            images=kubeflow_ui_images,
+        ),
+    )
+    if with_kubeflow_ui
+    else None
+)
+
 # --- workloads ---
 flights = Dataset(
     "flights",
@@ -133,6 +165,7 @@ pulumi.export("s3_access_key", s3.access_key)
 pulumi.export("s3_secret_key", s3.secret_key)
 pulumi.export("mlflow_url", mlflow.url)
 pulumi.export("kubeflow_url", kubeflow_pipelines.url)
+pulumi.export("kubeflow_ui_url", kubeflow_ui.url if kubeflow_ui else None)
 pulumi.export("model_name", config.model_name)
 pulumi.export("model_version", training.model.version)
 pulumi.export("model_run", training.model.run_id)

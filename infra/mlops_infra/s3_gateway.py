@@ -111,7 +111,11 @@ class S3Gateway(pulumi.ComponentResource):
             spec={
                 "type": "NodePort",
                 "selector": labels,
-                "ports": [{"name": "s3", "port": _PORT, "target_port": "s3"}],
+                "ports": [
+                    {"name": "s3", "port": _PORT, "target_port": "s3"},
+                    # For clients that can be told a host and no port, such as Kubeflow's UI.
+                    {"name": "http", "port": 80, "target_port": "s3"},
+                ],
             },
             opts=child,
         )

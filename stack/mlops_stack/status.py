@@ -22,6 +22,10 @@ def rows(stack: str, outputs: dict[str, Any]) -> list[tuple[str, str]]:
     kubeconfig = f"pulumi stack output kubeconfig --show-secrets --stack {stack}"
     return [
         ("MLflow", url),
+        (
+            "Kubeflow UI",
+            outputs.get("kubeflow_ui_url") or "not built yet; `make toolchain`, then `make up`",
+        ),
         ("S3", outputs.get("s3_url", "-")),
         ("Model", f"{name} version {version}: {url}/#/models/{name}/versions/{version}"),
         ("Metrics", ", ".join(shown) or "-"),
@@ -42,6 +46,8 @@ def status(stack: Stack) -> bool:
         "MLflow": f"{outputs['mlflow_url']}/health",
         "S3": f"{outputs['s3_url']}/health",
     }
+    if ui := outputs.get("kubeflow_ui_url"):
+        probes["Kubeflow UI"] = f"{ui}/apis/v2beta1/healthz"
     healthy = True
     for name, url in probes.items():
         answer = _probe(url)

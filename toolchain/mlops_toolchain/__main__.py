@@ -1,4 +1,7 @@
-"""`python -m mlops_toolchain build [NAME …] | status [--json] | prune [--build-caches]`."""
+"""`python -m mlops_toolchain COMMAND`.
+
+build [--hurry] [NAME …] | status [--json] | prune [--build-caches]
+"""
 
 import argparse
 import os
@@ -16,17 +19,22 @@ def main() -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     build = commands.add_parser("build", help="obtain what is missing")
     build.add_argument("names", nargs="*", help="artefacts (default: all)")
+    build.add_argument(
+        "--hurry",
+        action="store_true",
+        help="leave out optional ones that take longer than the rest",
+    )
     status = commands.add_parser("status", help="what is there")
     status.add_argument("--json", action="store_true")
     prune = commands.add_parser("prune", help="remove results that are no longer wanted")
-    prune.add_argument("--build-caches", action="store_true", help="Go's caches too")
+    prune.add_argument("--build-caches", action="store_true", help="Go's and npm's caches too")
     arguments = parser.parse_args()
     # Commands run in process groups of their own: whatever ends this process must end them too.
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
     try:
         if arguments.command == "build":
-            _build(arguments.names)
+            _build(arguments.names, in_a_hurry=arguments.hurry)
         elif arguments.command == "status":
             from mlops_toolchain.status import show  # noqa: PLC0415
 
@@ -44,21 +52,30 @@ def main() -> int:
     return 0
 
 
-def _build(names: list[str]) -> None:
+def _build(names: list[str], *, in_a_hurry: bool) -> None:
     from mlops_toolchain import engine, host_packages  # noqa: PLC0415
+    from mlops_toolchain.build import is_built  # noqa: PLC0415
     from mlops_toolchain.progress import LiveProgress, PlainProgress  # noqa: PLC0415
 
     start = time.monotonic()
     host_packages.ensure()
     live = sys.stdout.isatty() and not os.environ.get("CI")
     progress = LiveProgress() if live else PlainProgress()
-    built = engine.ensure(names, progress)
-    if not names:
-        view.refresh(engine.closure([]))
+    built = engine.ensure(names, progress, in_a_hurry=in_a_hurry)
+    wanted = engine.closure(names)
+    there = [artefact for artefact in wanted if is_built(artefact)]
+    if names:
+        view.link_only(there)
     else:
-        view.link_only(engine.closure(names))
+        view.refresh(there)
     seconds = time.monotonic() - start
-    print(f"✓ toolchain: {len(built)} built, the rest was there ({seconds:.1f} s)", flush=True)
+    left_out = sorted(
+        {artefact.name for artefact in wanted if artefact.optional} - {a.name for a in there}
+    )
+    rest = "the rest was there"
+    if left_out:
+        rest = f"`make toolchain` would add {', '.join(left_out)}"
+    print(f"✓ toolchain: {len(built)} built, {rest} ({seconds:.1f} s)", flush=True)
 
 
 if __name__ == "__main__":

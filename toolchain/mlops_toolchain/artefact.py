@@ -58,6 +58,7 @@ class Artefact:
         needs: names of artefacts that must be there first.
         seconds: rough duration on two cores, for the estimate and the order of work.
         megabytes: rough size of result and what its build leaves behind, for the disk check.
+        optional: a stack works without it: `up` neither waits for it nor fails with it.
     """
 
     name: str
@@ -67,3 +68,4 @@ class Artefact:
     needs: tuple[str, ...] = ()
     seconds: int = 5
     megabytes: int = 50
+    optional: bool = False

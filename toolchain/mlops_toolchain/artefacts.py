@@ -4,7 +4,7 @@ from mlops_toolchain.artefact import Artefact
 from mlops_toolchain.recipes.c_program import CProgram
 from mlops_toolchain.recipes.dataset import FlightsDataset
 from mlops_toolchain.recipes.debian import DebianFiles
-from mlops_toolchain.recipes.debian_root import DebianRoot
+from mlops_toolchain.recipes.debian_root import DebianLibraries, DebianRoot
 from mlops_toolchain.recipes.go import (
     GoModuleFiles,
     GoPrograms,
@@ -14,7 +14,9 @@ from mlops_toolchain.recipes.go import (
 )
 from mlops_toolchain.recipes.image import Image
 from mlops_toolchain.recipes.kubeflow_source import KubeflowSource
+from mlops_toolchain.recipes.kubeflow_ui import KubeflowUi
 from mlops_toolchain.recipes.manifests import RenderedManifests
+from mlops_toolchain.recipes.node import NodeRuntime
 from mlops_toolchain.recipes.python_packages import PythonPackages
 
 KUBERNETES = "1.34.4"
@@ -28,8 +30,11 @@ PULUMI_KUBERNETES = "4.34.2"
 HELM = "3.19.0"
 MLFLOW = "3.17.2"
 KUBEFLOW_PIPELINES = "2.14.3"
+KUBEFLOW_MODULE = "v0.0.0-20250902140602-fc3214d4b4d3"
 ARGO = "3.6.7"
 ML_METADATA = "1.17.1"
+NODE = "22.20.0"
+GRPC_WEB = "0.15.0"
 FLIGHTS_DATA = "0.0.3"
 PROJECT = "0.1.0"
 
@@ -45,6 +50,9 @@ HOST_PACKAGES = {
     "setpriv": "util-linux",
     "update-ca-certificates": "ca-certificates",
 }
+
+# Likewise, for tests only.
+TEST_PACKAGES = {"chromium": "chromium"}
 
 _PROGRAMS = (
     "kube-apiserver",
@@ -83,6 +91,7 @@ def _program_image(
     *,
     reference: str | None = None,
     dockerfile: str = "scratch",
+    optional: bool = False,
 ) -> Artefact:
     """Return the image of one static program, which has the image's name, from scratch."""
     return Artefact(
@@ -99,6 +108,7 @@ def _program_image(
         needs=(artefact,),
         seconds=6,
         megabytes=90,
+        optional=optional,
     )
 
 
@@ -212,7 +222,7 @@ ARTEFACTS = (
         version=KUBEFLOW_PIPELINES,
         licence="Apache-2.0",
         recipe=KubeflowSource(
-            pipelines="v0.0.0-20250902140602-fc3214d4b4d3",
+            pipelines=KUBEFLOW_MODULE,
             argo=f"v{ARGO}",
             packages=(
                 f"kfp-pipeline-spec=={KUBEFLOW_PIPELINES} --hash=sha256:"
@@ -348,6 +358,51 @@ ARTEFACTS = (
         seconds=60,
         megabytes=400,
     ),
+    # --- the UI of Kubeflow Pipelines ---
+    Artefact(
+        name="node",
+        version=NODE,
+        licence="MIT",
+        recipe=NodeRuntime(
+            wheel_version=NODE,
+            wheel_sha256="b5c500aa4dc046333ecb0a80f183e069e5c30ce637f1c1a37166b2c0b642dc21",
+        ),
+        megabytes=350,
+        optional=True,
+    ),
+    Artefact(
+        name="kubeflow-ui",
+        version=KUBEFLOW_PIPELINES,
+        licence="Apache-2.0 and others",
+        recipe=KubeflowUi(
+            version=KUBEFLOW_PIPELINES,
+            module=KUBEFLOW_MODULE,
+            undeclared=("postcss-flexbugs-fixes", "url"),
+        ),
+        needs=("go", "node"),
+        seconds=200,
+        megabytes=1500,
+        optional=True,
+    ),
+    Artefact(
+        name="grpcwebproxy",
+        version=GRPC_WEB,
+        licence="Apache-2.0",
+        recipe=GoPrograms(module="grpcwebproxy", programs=_same("grpcwebproxy")),
+        needs=("go",),
+        seconds=40,
+        megabytes=200,
+        optional=True,
+    ),
+    Artefact(
+        name="node-root",
+        version="Debian bookworm",
+        licence="LGPL-2.1-or-later and others",
+        recipe=DebianLibraries(suite="bookworm", packages=("libstdc++6",)),
+        seconds=10,
+        megabytes=60,
+        optional=True,
+    ),
     # --- images ---
     *(
         _program_image(
@@ -437,6 +492,25 @@ ARTEFACTS = (
         seconds=20,
         megabytes=800,
     ),
+    Artefact(
+        name="image-kubeflow-pipelines-ui",
+        version=KUBEFLOW_PIPELINES,
+        licence="Apache-2.0 and others",
+        recipe=Image(
+            name="kubeflow-pipelines-ui",
+            dockerfile="kubeflow-pipelines-ui",
+            files=(
+                ("root.tar", "node-root", "root.tar"),
+                ("node", "node", "node"),
+                ("ui.tar", "kubeflow-ui", "ui.tar"),
+            ),
+        ),
+        needs=("node-root", "node", "kubeflow-ui"),
+        seconds=15,
+        megabytes=800,
+        optional=True,
+    ),
+    _program_image("grpcwebproxy", "grpcwebproxy", GRPC_WEB, "Apache-2.0", optional=True),
     Artefact(
         name="image-busybox",
         version="1.35",

@@ -11,7 +11,7 @@ from mlops_toolchain.artefact import Artefact
 from mlops_toolchain.artefacts import ARTEFACTS, BY_NAME
 from mlops_toolchain.build import Processes, build, is_built
 from mlops_toolchain.errors import ToolchainError
-from mlops_toolchain.progress import Progress
+from mlops_toolchain.progress import Progress, estimate
 
 # Go's builds write temporary files beside the results; a little room must stay for the system.
 _RESERVE_MEGABYTES = 1024
@@ -63,14 +63,41 @@ def check_disk(missing: Iterable[Artefact]) -> None:
         )
 
 
-def ensure(names: Iterable[str], progress: Progress) -> list[Artefact]:
-    """Build what is missing of the named artefacts; return what was built.
+def required(names: Iterable[str]) -> set[str]:
+    """Return the names of artefacts that must be there: the named ones, or all but the optional.
 
     Raises:
-        ToolchainError: some could not be built; every independent one was finished first.
+        ToolchainError: a name is unknown.
+    """
+    wanted = list(names) or [a.name for a in BY_NAME.values() if not a.optional]
+    return {artefact.name for artefact in closure(wanted)}
+
+
+def _without_delays(missing: list[Artefact], must: set[str]) -> list[Artefact]:
+    """Leave out what is not required, unless that takes no longer than the rest."""
+    needed = [artefact for artefact in missing if artefact.name in must]
+    optional = [artefact for artefact in missing if artefact.name not in must]
+    return missing if estimate(optional) <= estimate(needed) else needed
+
+
+def ensure(names: Iterable[str], progress: Progress, *, in_a_hurry: bool = False) -> list[Artefact]:
+    """Build what is missing of the named artefacts; return what was built.
+
+    Args:
+        names: what to build, with its needs; nothing means everything.
+        progress: told what happens.
+        in_a_hurry: leave out optional artefacts that would take longer than the rest.
+
+    Raises:
+        ToolchainError: some could not be built that are required; every independent one was
+            finished first.
         KeyboardInterrupt: the user stopped; running commands were ended.
     """
+    names = list(names)
     missing = [artefact for artefact in closure(names) if not is_built(artefact)]
+    must = required(names)
+    if in_a_hurry:
+        missing = _without_delays(missing, must)
     if not missing:
         return []
     check_disk(missing)
@@ -81,12 +108,16 @@ def ensure(names: Iterable[str], progress: Progress) -> list[Artefact]:
     finally:
         processes.stop()
         progress.end()
-    if failures:
+    lost = [artefact for artefact in missing if not is_built(artefact)]
+    if must & {artefact.name for artefact in lost}:
         raise ToolchainError("\n".join(failures))
-    return missing
+    if lost:
+        progress.went_without(failures)
+    return [artefact for artefact in missing if artefact not in lost]
 
 
 def _run(missing: list[Artefact], processes: Processes, progress: Progress) -> list[str]:
+    """Build in order; return why some are not there."""
     waiting = {artefact.name: artefact for artefact in missing}
     urgency = _urgency(missing)
     failed: dict[str, str] = {}

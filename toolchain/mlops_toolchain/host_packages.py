@@ -3,30 +3,38 @@
 import os
 import shutil
 import subprocess
+from collections.abc import Mapping
 
 from mlops_toolchain.artefacts import HOST_PACKAGES
 from mlops_toolchain.errors import ToolchainError, likely_cause
 
 _SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _LINES_SHOWN = 10
+# What a package is of no use without, and has no executable to look for.
+_COMPANIONS = {"gcc": "libc6-dev", "chromium": "fonts-dejavu-core"}
 
 
-def missing() -> list[str]:
-    """Return the packages to install, in the order of the list."""
+def missing(packages: Mapping[str, str]) -> list[str]:
+    """Return the packages to install, in the order of the list.
+
+    Args:
+        packages: executables to packages.
+    """
     path = f"{os.environ.get('PATH', '')}:{_SEARCH_PATH}"
-    wanted = [p for program, p in HOST_PACKAGES.items() if not shutil.which(program, path=path)]
-    if "gcc" in wanted:
-        wanted.append("libc6-dev")
-    return wanted
+    wanted = [p for program, p in packages.items() if not shutil.which(program, path=path)]
+    return wanted + [_COMPANIONS[package] for package in wanted if package in _COMPANIONS]
 
 
-def ensure() -> None:
+def ensure(wanted: Mapping[str, str] = HOST_PACKAGES) -> None:
     """Install what is missing, and say which.
+
+    Args:
+        wanted: executables to packages.
 
     Raises:
         ToolchainError: not root, no apt, or apt failed.
     """
-    packages = missing()
+    packages = missing(wanted)
     if not packages:
         return
     if shutil.which("apt-get") is None:

@@ -4,10 +4,11 @@ from pathlib import Path
 
 from mlops_toolchain import layout
 from mlops_toolchain.artefacts import ARTEFACTS
+from mlops_toolchain.build import is_built
 from mlops_toolchain.keys import key
 from mlops_toolchain.recipes.image import Image
 
-_RECIPES = {a.recipe.name: a for a in ARTEFACTS if isinstance(a.recipe, Image)}
+_ARTEFACTS = {a.recipe.name: a for a in ARTEFACTS if isinstance(a.recipe, Image)}
 
 
 def reference(name: str) -> str:
@@ -16,11 +17,20 @@ def reference(name: str) -> str:
     Raises:
         KeyError: the toolchain has no such image.
     """
-    artefact = _RECIPES[name]
+    artefact = _ARTEFACTS[name]
     assert isinstance(artefact.recipe, Image)  # noqa: S101 - by the selection above
     if artefact.recipe.reference:
         return artefact.recipe.reference
     return f"docker.io/local/{name}:{artefact.version}-{key(artefact.name)[:8]}"
+
+
+def is_there(name: str) -> bool:
+    """Return whether the toolchain has built an image as its sources are now.
+
+    Raises:
+        KeyError: the toolchain has no such image.
+    """
+    return is_built(_ARTEFACTS[name])
 
 
 def archive(wanted: str) -> Path:
@@ -29,5 +39,5 @@ def archive(wanted: str) -> Path:
     Raises:
         KeyError: the toolchain has no such image.
     """
-    names = {reference(name): name for name in _RECIPES}
+    names = {reference(name): name for name in _ARTEFACTS}
     return layout.image_archive(names[wanted])

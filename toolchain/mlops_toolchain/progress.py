@@ -23,6 +23,9 @@ class Progress(Protocol):
     def failed(self, artefact: Artefact) -> None:
         """Say that a build has failed."""
 
+    def went_without(self, reasons: list[str]) -> None:
+        """Say that only optional artefacts have failed, and why."""
+
     def end(self) -> None:
         """Leave the terminal as it was."""
 
@@ -65,6 +68,12 @@ class PlainProgress:
     def failed(self, artefact: Artefact) -> None:
         """Print the name; the reason follows at the end."""
         self._say(f"✗ {artefact.name}")
+
+    def went_without(self, reasons: list[str]) -> None:
+        """Print the reasons, and how to try again."""
+        for line in "\n".join(reasons).splitlines():
+            self._say(f"  {line}")
+        self._say("  the stack goes without; `make toolchain` tries again")
 
     def end(self) -> None:
         """Nothing to tidy."""

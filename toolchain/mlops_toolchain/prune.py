@@ -11,13 +11,13 @@ def prune(*, build_caches: bool) -> None:
     """Remove old results and print what was freed.
 
     Args:
-        build_caches: also remove Go's build and module caches, which only speed up a rebuild.
+        build_caches: also remove Go's and npm's caches, which only speed up a rebuild.
     """
     wanted = {result(artefact) for artefact in ARTEFACTS}
     found = (layout.cache() / "artefacts").glob("*/*")
     unwanted = [path for path in found if path.is_dir() and path not in wanted]
     if build_caches:
-        unwanted += [layout.cache() / name for name in ("go-build", "go-mod")]
+        unwanted += [layout.cache() / name for name in ("go-build", "go-mod", "npm")]
     for path in unwanted:
         if path.exists():
             # Go makes its module cache read-only.

@@ -54,6 +54,7 @@ def _link(link: Path, target: Path) -> None:
         return
     # A new link takes the old one's place at once: another command may be using it.
     temporary = link.with_name(f".{link.name}.{os.getpid()}")
+    link.parent.mkdir(parents=True, exist_ok=True)
     temporary.symlink_to(target)
     temporary.replace(link)
 

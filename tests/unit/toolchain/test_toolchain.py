@@ -184,7 +184,7 @@ from concurrent.futures import ThreadPoolExecutor
 from mlops_toolchain import __main__, engine, host_packages
 from mlops_toolchain.build import Processes
 
-def ensure(names, progress):
+def ensure(names, progress, *, in_a_hurry):
     processes = Processes()
     command = ["sh", "-c", "echo $$ > {tmp_path}/pid; exec sleep 60"]
     with ThreadPoolExecutor() as pool:
@@ -207,6 +207,50 @@ sys.exit(__main__.main())
     assert process.returncode == 130
     assert "run the same command again to go on" in errors_shown
     assert not Path("/proc", pid.read_text().strip()).exists()
+
+
+def _optional(name: str, line: str, *needs: str, seconds: int = 5) -> Artefact:
+    return replace(_artefact(name, line, *needs), optional=True, seconds=seconds)
+
+
+def test_a_failed_optional_artefact_fails_nothing(
+    tools: dict[str, Artefact], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _add(tools, _artefact("must", "true"), _optional("ui", "echo no registry; false"))
+    _add(tools, _optional("image-ui", "true", "ui"))
+    monkeypatch.setattr(engine, "ARTEFACTS", tuple(tools.values()))
+    assert [built.name for built in engine.ensure([], PlainProgress())] == ["must"]
+    shown = capsys.readouterr().out
+    assert "no registry" in shown
+    assert "not built, because they need one that failed: image-ui" in shown
+    assert "`make toolchain` tries again" in shown
+    # Whoever asks for it by name wants to know.
+    with pytest.raises(ToolchainError, match="no registry"):
+        engine.ensure(["ui"], PlainProgress())
+
+
+def test_what_a_required_artefact_needs_is_required(
+    tools: dict[str, Artefact], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _add(tools, _optional("base", "false"), _artefact("must", "true", "base"))
+    monkeypatch.setattr(engine, "ARTEFACTS", tuple(tools.values()))
+    with pytest.raises(ToolchainError, match="base: sh ended with exit code 1"):
+        engine.ensure([], PlainProgress(), in_a_hurry=True)
+
+
+@pytest.mark.parametrize(("seconds", "built"), [(300, ["must"]), (100, ["must", "ui"])])
+def test_a_hurry_leaves_out_what_would_prolong_it(
+    tools: dict[str, Artefact], monkeypatch: pytest.MonkeyPatch, seconds: int, built: list[str]
+) -> None:
+    must = replace(_artefact("must", "true"), seconds=200)
+    _add(tools, must, _optional("ui", "true", seconds=seconds))
+    monkeypatch.setattr(engine, "ARTEFACTS", tuple(tools.values()))
+    assert [a.name for a in engine.ensure([], PlainProgress(), in_a_hurry=True)] == built
+    # With nothing else to do, the optional rest never makes anybody wait.
+    assert engine.ensure([], PlainProgress(), in_a_hurry=True) == []
+    assert is_built(tools["ui"]) == ("ui" in built)
+    engine.ensure([], PlainProgress())
+    assert is_built(tools["ui"])
 
 
 def test_a_folder_with_mounts_is_removed(tmp_path: Path) -> None:
@@ -361,11 +405,19 @@ def test_causes(log: str, words: str) -> None:
 
 
 def test_missing_host_packages_need_root(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(host_packages, "missing", lambda: ["nftables"])
+    monkeypatch.setattr(host_packages, "missing", lambda _: ["nftables"])
     monkeypatch.setattr("os.geteuid", lambda: 1000)
     monkeypatch.setattr("shutil.which", lambda _: "/usr/bin/apt-get")
     with pytest.raises(ToolchainError, match="nftables must be installed: run this as root"):
         host_packages.ensure()
+
+
+def test_packages_are_missing_when_their_program_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "shutil.which", lambda name, path: f"/bin/{name}" if name == "nft" else None
+    )
+    wanted = {"nft": "nftables", "gcc": "gcc", "ip": "iproute2"}
+    assert host_packages.missing(wanted) == ["gcc", "iproute2", "libc6-dev"]
 
 
 def test_names_of_images_are_known_before_anything_is_built() -> None:
@@ -383,6 +435,7 @@ def test_names_of_images_are_known_before_anything_is_built() -> None:
         ("versitygw", "github.com/versity/versitygw", artefacts.VERSITYGW),
         ("pulumi", "github.com/pulumi/pulumi/pkg/v3", artefacts.PULUMI),
         ("helm", "helm.sh/helm/v3", artefacts.HELM),
+        ("grpcwebproxy", "github.com/improbable-eng/grpc-web", artefacts.GRPC_WEB),
         (
             "local-path-provisioner",
             "github.com/rancher/local-path-provisioner",
