@@ -8,10 +8,13 @@ import socket
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from mlops_stack import environment
 from mlops_toolchain import layout
+
+# Options of a preview that applies the project's policies.
+POLICIES: Final = ("--policy-pack", str(layout.checkout() / "policies"))
 
 
 class PulumiError(Exception):

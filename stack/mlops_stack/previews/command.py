@@ -4,7 +4,7 @@ from typing import Literal
 
 from mlops_stack import report
 from mlops_stack.previews import markdown, plan
-from mlops_stack.pulumi_cli import Stack
+from mlops_stack.pulumi_cli import POLICIES, Stack
 
 Form = Literal["text", "markdown", "json"]
 
@@ -23,8 +23,8 @@ def preview(stack: Stack, *, form: Form) -> bool:
     """
     stack.ensure()
     if form == "text":
-        stack.run("preview", "--diff")
+        stack.run("preview", "--diff", *POLICIES)
         return True
-    found = stack.preview_events()
+    found = stack.preview_events(*POLICIES)
     report.plain(markdown.render(plan.read(stack.name, found.events)))
     return found.succeeded
