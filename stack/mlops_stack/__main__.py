@@ -3,6 +3,7 @@
 import argparse
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlops_stack import environment, report
@@ -25,19 +26,25 @@ def main() -> int:
         default="text",
         help="how a preview is shown: as Pulumi does, or as a reviewer's summary (default: text)",
     )
+    parser.add_argument(
+        "--base",
+        type=Path,
+        help="summary of the target branch's preview (--format json), to compare Markdown with",
+    )
     arguments = parser.parse_args()
     if arguments.command == "env":
         print(environment.shell_exports())
         return 0
 
     # Imported after parsing: `env` runs at each shell's start.
+    from mlops_stack.previews.summary import BaseError  # noqa: PLC0415
     from mlops_stack.pulumi_cli import PulumiError, Stack  # noqa: PLC0415
     from mlops_stack.settings import SettingsError, check_stack_name  # noqa: PLC0415
 
     try:
         check_stack_name(arguments.stack)
         return _run(arguments, Stack(arguments.stack))
-    except (PulumiError, SettingsError) as problem:
+    except (BaseError, PulumiError, SettingsError) as problem:
         report.error(str(problem))
         return 1
     except KeyboardInterrupt:
@@ -55,7 +62,7 @@ def _run(arguments: argparse.Namespace, stack: "Stack") -> int:
         case "preview":
             from mlops_stack.previews.command import preview  # noqa: PLC0415
 
-            return 0 if preview(stack, form=arguments.format) else 1
+            return 0 if preview(stack, form=arguments.format, base=arguments.base) else 1
         case "status":
             from mlops_stack.status import status  # noqa: PLC0415
 

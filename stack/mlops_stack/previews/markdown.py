@@ -1,9 +1,11 @@
 """A plan as Markdown, for a reviewer of a pull request."""
 
 from collections.abc import Iterable, Iterator
+from decimal import Decimal
 
-from mlops_stack.previews import stateful
+from mlops_stack.previews import costs, stateful
 from mlops_stack.previews.plan import LAYERS, Change, Difference, Operation, Plan
+from mlops_stack.previews.summary import Base
 
 _SHOWN = (Operation.CREATE, Operation.UPDATE, Operation.REPLACE, Operation.DELETE)
 _MARKS = {
@@ -14,8 +16,13 @@ _MARKS = {
 }
 
 
-def render(plan: Plan) -> str:
-    """Return the page: counts first, then what needs attention, then every change."""
+def render(plan: Plan, base: Base | None = None) -> str:
+    """Return the page: counts first, then what needs attention, then every change.
+
+    Args:
+        plan: what the preview says.
+        base: what that of the target branch says; without it, the stack as deployed is the base.
+    """
     blocks = [
         f"## Preview of stack `{plan.stack}`",
         _verdict(plan),
@@ -24,6 +31,8 @@ def render(plan: Plan) -> str:
         *_data_at_risk(plan),
         *_replacements(plan),
         *_policies(plan),
+        *_costs(plan, base),
+        *_against(plan, base),
         *_details(plan),
     ]
     return "\n\n".join(blocks) + "\n"
@@ -118,6 +127,52 @@ def _policies(plan: Plan) -> Iterator[str]:
         name = code(violation.urn.split("::", 3)[-1]) if violation.urn else "the stack"
         lines.append(f"- {mark} {code(violation.rule)} on {name}<br>{plain(violation.message)}")
     yield "\n".join(lines)
+
+
+def _costs(plan: Plan, base: Base | None) -> Iterator[str]:
+    if not any(map(costs.is_billed, plan.changes)):
+        return
+    after = costs.after(plan)
+    old = costs.before(plan).monthly if base is None else base.monthly
+    against = "the stack as deployed" if base is None else "the base"
+    yield "### Cost"
+    yield (
+        f"**${after.monthly:,.2f} a month**, {_signed(after.monthly - old)} against {against}. "
+        "Without traffic, requests and stored bytes; on-demand prices of us-east-1"
+        f"{_dated(after.prices)}."
+    )
+    if after.spot:
+        yield "Spot capacity is counted at its on-demand price, and costs less."
+    if after.unpriced:
+        yield f"Not in the table of prices: {', '.join(map(code, after.unpriced))}."
+
+
+def _dated(names: frozenset[str]) -> str:
+    dates = sorted(costs.table()[name].as_of for name in names)
+    if not dates:
+        return ""
+    return f", read {dates[0]}" if dates[0] == dates[-1] else f", read {dates[0]} to {dates[-1]}"
+
+
+def _signed(amount: Decimal) -> str:
+    return f"{'+' if amount >= 0 else '-'}${abs(amount):,.2f}"
+
+
+def _against(plan: Plan, base: Base | None) -> Iterator[str]:
+    if base is None:
+        return
+    here = {c.urn for c in plan.changes if c.operation is not Operation.DELETE}
+    added, gone = sorted(here - base.resources), sorted(base.resources - here)
+    yield "### Against the base"
+    if not added and not gone:
+        yield "The same resources."
+        return
+    yield "\n".join(
+        [
+            *(f"- new: {code(urn.split('::', 2)[-1])}" for urn in added),
+            *(f"- gone: {code(urn.split('::', 2)[-1])}" for urn in gone),
+        ]
+    )
 
 
 def _details(plan: Plan) -> Iterator[str]:
