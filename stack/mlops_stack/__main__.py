@@ -37,6 +37,7 @@ def main() -> int:
         return 0
 
     # Imported after parsing: `env` runs at each shell's start.
+    from mlops_policies.rules import PolicyConfigError  # noqa: PLC0415
     from mlops_stack.previews.summary import BaseError  # noqa: PLC0415
     from mlops_stack.pulumi_cli import PulumiError, Stack  # noqa: PLC0415
     from mlops_stack.settings import SettingsError, check_stack_name  # noqa: PLC0415
@@ -44,7 +45,7 @@ def main() -> int:
     try:
         check_stack_name(arguments.stack)
         return _run(arguments, Stack(arguments.stack))
-    except (BaseError, PulumiError, SettingsError) as problem:
+    except (BaseError, PolicyConfigError, PulumiError, SettingsError) as problem:
         report.error(str(problem))
         return 1
     except KeyboardInterrupt:

@@ -8,13 +8,14 @@ import socket
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
+import yaml
+
+from mlops_policies import rules
 from mlops_stack import environment
+from mlops_stack.settings import PROJECT
 from mlops_toolchain import layout
-
-# Options of a preview that applies the project's policies.
-POLICIES: Final = ("--policy-pack", str(layout.checkout() / "policies"))
 
 
 class PulumiError(Exception):
@@ -117,6 +118,26 @@ class Stack:
         if code and not events:
             raise PulumiError(f"`pulumi preview` ended with exit code {code}")
         return Preview(events=events, succeeded=code == 0)
+
+    def policies(self) -> tuple[str, ...]:
+        """Return the options that apply the project's policies, as the stack tunes them.
+
+        Needs `ensure` first.
+
+        Raises:
+            PolicyConfigError: the stack's configuration of the policies is wrong.
+        """
+        prefix = f"{PROJECT}:"
+        content = yaml.safe_load(self._config.read_text()) or {}
+        config = {
+            key.removeprefix(prefix): value
+            for key, value in (content.get("config") or {}).items()
+            if key.startswith(prefix) and isinstance(value, str)
+        }
+        file = self._config.with_suffix(".policies.json")
+        file.write_text(json.dumps(rules.pack_config(config), indent=2))
+        pack = Path(__file__).resolve().parents[2] / "policies"
+        return ("--policy-pack", str(pack), "--policy-pack-config", str(file))
 
     def outputs(self) -> dict[str, Any]:
         """Return the stack's outputs, secrets included."""

@@ -3,7 +3,7 @@
 import time
 
 from mlops_stack import report
-from mlops_stack.pulumi_cli import POLICIES, Stack
+from mlops_stack.pulumi_cli import Stack
 from mlops_stack.status import rows
 
 
@@ -20,7 +20,7 @@ def up(stack: Stack, *, started: float) -> None:
     with report.phase(f"pulumi up, stack {stack.name}"):
         stack.ensure()
         # The preview comes first even so: a violated policy stops it before anything is made.
-        stack.run("up", "--yes", *POLICIES)
+        stack.run("up", "--yes", *stack.policies())
     report.plain("")
     report.table(rows(stack.name, stack.outputs()))
     suffix = "" if stack.name == "dev" else f" STACK={stack.name}"

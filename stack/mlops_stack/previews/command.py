@@ -5,7 +5,7 @@ from typing import Literal
 
 from mlops_stack import report
 from mlops_stack.previews import markdown, plan, summary
-from mlops_stack.pulumi_cli import POLICIES, Stack
+from mlops_stack.pulumi_cli import Stack
 
 Form = Literal["text", "markdown", "json"]
 
@@ -27,9 +27,9 @@ def preview(stack: Stack, *, form: Form, base: Path | None = None) -> bool:
     compared = None if base is None else summary.read_base(base)
     stack.ensure()
     if form == "text":
-        stack.run("preview", "--diff", *POLICIES)
+        stack.run("preview", "--diff", *stack.policies())
         return True
-    found = stack.preview_events(*POLICIES)
+    found = stack.preview_events(*stack.policies())
     read = plan.read(stack.name, found.events)
     page = summary.render(read) if form == "json" else markdown.render(read, compared)
     report.plain(page.rstrip("\n"))

@@ -247,6 +247,9 @@ def _differences(
         forcing |= {key for key in keys if not any(values.below(p, key) for p in forcing)}
         paths |= {key for key in step.get("diffs") or () if not _covered(key, paths)}
     old, new = before.get("inputs") or {}, after.get("inputs") or {}
+    if not paths - forcing:
+        # A dynamic provider says that something differs, not what.
+        paths |= {k for k in {*old, *new} if old.get(k) != new.get(k) and not _covered(k, forcing)}
     olds = (old, before.get("outputs") or {})
     return tuple(
         Difference(

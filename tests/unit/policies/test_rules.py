@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlops_policies import pack
-from mlops_policies.pack import EnforcementLevel, PolicyConfigError
+from mlops_policies import rules
 from mlops_policies.pods import image_problem
 from mlops_policies.rule import UNKNOWN, Allowed, Resource
+from mlops_policies.rules import PolicyConfigError
 from mlops_policies.tags import TAGGED
 
 TAGS = {"stack": "s", "owner": "o", "expiry": "2030-01-01"}
@@ -41,7 +41,7 @@ BLOCKED = {
 
 def _broken(kind: str, props: dict[str, Any], allowed: Allowed | None = None) -> set[str]:
     resource = Resource(type=kind, name="it", props=props)
-    return {rule.name for rule, _ in pack.violations(resource, allowed or Allowed())}
+    return {rule.name for rule, _ in rules.violations(resource, allowed or Allowed())}
 
 
 def _pod(**changes: Any) -> dict[str, Any]:
@@ -184,9 +184,9 @@ def test_what_is_right_passes(kind: str, props: dict[str, Any]) -> None:
 
 
 def test_every_rule_is_tried_and_says_what_to_do() -> None:
-    assert {rule for rule, _, _ in BAD} == {rule.name for rule in pack.RULES}
-    assert all(rule.remedy.endswith(".") and rule.description for rule in pack.RULES)
-    assert len({rule.name for rule in pack.RULES}) == len(pack.RULES)
+    assert {rule for rule, _, _ in BAD} == {rule.name for rule in rules.RULES}
+    assert all(rule.remedy.endswith(".") and rule.description for rule in rules.RULES)
+    assert len({rule.name for rule in rules.RULES}) == len(rules.RULES)
 
 
 def test_a_listed_pod_may_be_privileged() -> None:
@@ -235,14 +235,17 @@ def test_types_are_spelt_as_the_sdk_spells_them() -> None:
         assert any(f"'{token}'" in text for text in sources), token
 
 
+def _levels(**config: str) -> dict[str, str]:
+    return {name: found["enforcementLevel"] for name, found in rules.pack_config(config).items()}
+
+
 def test_the_stack_chooses_the_level() -> None:
-    assert set(pack.levels({}).values()) == {EnforcementLevel.MANDATORY}
-    assert set(pack.levels({"policies": "advisory"}).values()) == {EnforcementLevel.ADVISORY}
-    one = pack.levels({"advisoryPolicies": "fixed-image, private-nodes"})
-    assert {k for k, v in one.items() if v is EnforcementLevel.ADVISORY} == {
-        "fixed-image",
-        "private-nodes",
-    }
+    assert set(_levels().values()) == {"mandatory"}
+    assert set(_levels(policies="advisory").values()) == {"advisory"}
+    one = _levels(advisoryPolicies="fixed-image, private-nodes")
+    assert {k for k, v in one.items() if v == "advisory"} == {"fixed-image", "private-nodes"}
+    listed = rules.pack_config({"privilegedPods": "a, b"})
+    assert listed["no-privileged-pod"]["allowed"] == ["a", "b"]
 
 
 @pytest.mark.parametrize(
@@ -255,4 +258,4 @@ def test_the_stack_chooses_the_level() -> None:
 )
 def test_a_wrong_level_or_rule_is_named(config: dict[str, str], words: str) -> None:
     with pytest.raises(PolicyConfigError, match=words):
-        pack.levels(config)
+        rules.pack_config(config)
