@@ -24,9 +24,9 @@ page=1
 found=
 while [ -z "$found" ]; do
   comments=$(api "$repository/issues/$NUMBER/comments?per_page=100&page=$page")
-  found=$(echo "$comments" | jq --raw-output --arg marker "$marker" \
+  found=$(printf "%s" "$comments" | jq --raw-output --arg marker "$marker" \
     'map(select(.user.type == "Bot" and (.body | startswith($marker)))) | .[0].id // empty')
-  [ "$(echo "$comments" | jq length)" -eq 100 ] || break
+  [ "$(printf "%s" "$comments" | jq length)" -eq 100 ] || break
   page=$((page + 1))
 done
 
