@@ -3,6 +3,7 @@
 import argparse
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlops_stack import environment, report
@@ -23,32 +24,32 @@ def main() -> int:
     parser.add_argument(
         "parameters", nargs="*", metavar="NAME=VALUE", help="further parameters of a run"
     )
+    parser.add_argument(
+        "--format",
+        choices=["text", "markdown", "json"],
+        default="text",
+        help="how a preview is shown: as Pulumi does, or as a reviewer's summary (default: text)",
+    )
+    parser.add_argument(
+        "--base",
+        type=Path,
+        help="summary of the target branch's preview (--format json), to compare Markdown with",
+    )
     arguments = parser.parse_args()
     if arguments.command == "env":
         print(environment.shell_exports())
         return 0
 
     # Imported after parsing: `env` runs at each shell's start.
+    from mlops_policies.rules import PolicyConfigError  # noqa: PLC0415
+    from mlops_stack.previews.summary import BaseError  # noqa: PLC0415
     from mlops_stack.pulumi_cli import PulumiError, Stack  # noqa: PLC0415
     from mlops_stack.settings import SettingsError, check_stack_name  # noqa: PLC0415
 
     try:
         check_stack_name(arguments.stack)
-        if arguments.command == "run":
-            from mlops_stack.run import RunError, run  # noqa: PLC0415
-
-            try:
-                run(
-                    Stack(arguments.stack),
-                    months=arguments.months,
-                    assignments=arguments.parameters,
-                )
-            except RunError as problem:
-                report.error(str(problem))
-                return 1
-            return 0
-        return _run(arguments.command, Stack(arguments.stack), arguments.started)
-    except (PulumiError, SettingsError) as problem:
+        return _run(arguments, Stack(arguments.stack))
+    except (BaseError, PolicyConfigError, PulumiError, SettingsError) as problem:
         report.error(str(problem))
         return 1
     except KeyboardInterrupt:
@@ -56,16 +57,21 @@ def main() -> int:
         return 130
 
 
-def _run(command: str, stack: "Stack", started: float) -> int:
-    match command:
+def _run(arguments: argparse.Namespace, stack: "Stack") -> int:
+    match arguments.command:
         case "up":
             from mlops_stack.up import up  # noqa: PLC0415
 
-            up(stack, started=started)
+            up(stack, started=arguments.started)
             return 0
         case "preview":
-            stack.ensure()
-            stack.run("preview", "--diff")
+            from mlops_stack.previews.command import preview  # noqa: PLC0415
+
+            return 0 if preview(stack, form=arguments.format, base=arguments.base) else 1
+        case "run":
+            from mlops_stack.run import run  # noqa: PLC0415
+
+            run(stack, months=arguments.months, assignments=arguments.parameters)
             return 0
         case "status":
             from mlops_stack.status import status  # noqa: PLC0415

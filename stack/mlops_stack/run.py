@@ -17,7 +17,7 @@ _TIMEOUT_SECONDS = 1800
 _HEADLINE = ("roc_auc", "average_precision", "brier_score", "log_loss")
 
 
-class RunError(Exception):
+class RunError(PulumiError):
     """A run was not started or did not succeed; the message says why and what to do."""
 
 

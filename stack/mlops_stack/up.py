@@ -19,7 +19,8 @@ def up(stack: Stack, *, started: float) -> None:
     """
     with report.phase(f"pulumi up, stack {stack.name}"):
         stack.ensure()
-        stack.run("up", "--yes", "--skip-preview")
+        # The preview comes first even so: a violated policy stops it before anything is made.
+        stack.run("up", "--yes", *stack.policies())
     report.plain("")
     report.table(rows(stack.name, stack.outputs()))
     suffix = "" if stack.name == "dev" else f" STACK={stack.name}"
