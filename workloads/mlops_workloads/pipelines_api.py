@@ -1,0 +1,205 @@
+"""Kubeflow Pipelines' REST API, as far as the project's resources and commands use it.
+
+Paths and fields are those of https://www.kubeflow.org/docs/components/pipelines/reference/api/
+(v2beta1). Errors carry the server's own message.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import httpx
+
+_V2 = "/apis/v2beta1"
+_TIMEOUT_SECONDS = 30
+_PAGE = 100
+
+
+class PipelinesApiError(Exception):
+    """The API refused a request or did not answer; the message says which and why."""
+
+
+class PipelinesApi:
+    """A connection to the API.
+
+    Args:
+        url: its address, for example http://10.210.255.254:30888.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        # A server that was just restarted refuses connections for a moment.
+        transport = httpx.HTTPTransport(retries=3)
+        self._client = httpx.Client(base_url=url, timeout=_TIMEOUT_SECONDS, transport=transport)
+
+    def pipeline_named(self, name: str) -> str | None:
+        """Return the id of the pipeline with that name, or None."""
+        for pipeline in self._pages("pipelines", "pipelines"):
+            if pipeline["display_name"] == name:
+                return str(pipeline["pipeline_id"])
+        return None
+
+    def create_pipeline(self, name: str, description: str) -> str:
+        """Create a pipeline without a version; return its id."""
+        body = {"display_name": name, "name": name, "description": description}
+        return str(self._call("POST", "pipelines", json=body)["pipeline_id"])
+
+    def delete_pipeline(self, pipeline: str) -> None:
+        """Delete a pipeline with all its versions; runs that were made of it stay."""
+        self._delete(f"pipelines/{pipeline}?cascade=true")
+
+    def version_named(self, pipeline: str, name: str) -> str | None:
+        """Return the id of the pipeline's version with that name, or None."""
+        for version in self._pages(f"pipelines/{pipeline}/versions", "pipeline_versions"):
+            if version["display_name"] == name:
+                return str(version["pipeline_version_id"])
+        return None
+
+    def upload_version(self, pipeline: str, name: str, content: str) -> str:
+        """Upload compiled YAML as a new version; return its id."""
+        version = self._call(
+            "POST",
+            "pipelines/upload_version",
+            params={"pipelineid": pipeline, "name": name},
+            files={"uploadfile": ("pipeline.yaml", content.encode())},
+        )
+        return str(version["pipeline_version_id"])
+
+    def version_exists(self, pipeline: str, version: str) -> bool:
+        """Return whether the pipeline still has this version."""
+        return self._get(f"pipelines/{pipeline}/versions/{version}") is not None
+
+    def experiment(self, name: str) -> str:
+        """Return the id of the experiment with that name, which is created if need be."""
+        for experiment in self._pages("experiments", "experiments"):
+            if experiment["display_name"] == name:
+                return str(experiment["experiment_id"])
+        return str(self._call("POST", "experiments", json={"display_name": name})["experiment_id"])
+
+    def create_run(
+        self,
+        *,
+        name: str,
+        experiment: str,
+        pipeline: str,
+        version: str,
+        parameters: Mapping[str, Any],
+    ) -> str:
+        """Start a run; return its id."""
+        body = {
+            "display_name": name,
+            "experiment_id": experiment,
+            "pipeline_version_reference": {
+                "pipeline_id": pipeline,
+                "pipeline_version_id": version,
+            },
+            "runtime_config": {"parameters": dict(parameters)},
+        }
+        return str(self._call("POST", "runs", json=body)["run_id"])
+
+    def run(self, run: str) -> dict[str, Any] | None:
+        """Return a run with its tasks, or None when there is none."""
+        return self._get(f"runs/{run}")
+
+    def terminate_run(self, run: str) -> None:
+        """Ask a run to end."""
+        self._call("POST", f"runs/{run}:terminate")
+
+    def delete_run(self, run: str) -> None:
+        """Delete a run and its pods; one that is gone is no error."""
+        self._delete(f"runs/{run}")
+
+    def step_log(self, run: str, pod: str) -> str:
+        """Return what a step's pod printed; empty when nothing is kept of it."""
+        path = f"/apis/v1alpha1/runs/{run}/nodes/{pod}/log"
+        try:
+            return self._client.get(path).raise_for_status().text
+        except httpx.HTTPError:
+            return ""
+
+    def create_recurring_run(
+        self,
+        *,
+        name: str,
+        experiment: str,
+        pipeline: str,
+        version: str,
+        parameters: Mapping[str, Any],
+        cron: str,
+        enabled: bool,
+    ) -> str:
+        """Create a schedule; return its id. A time that was missed is not made up for."""
+        body = {
+            "display_name": name,
+            "experiment_id": experiment,
+            "pipeline_version_reference": {
+                "pipeline_id": pipeline,
+                "pipeline_version_id": version,
+            },
+            "runtime_config": {"parameters": dict(parameters)},
+            "trigger": {"cron_schedule": {"cron": cron}},
+            "mode": "ENABLE" if enabled else "DISABLE",
+            "max_concurrency": "1",
+            "no_catchup": True,
+        }
+        return str(self._call("POST", "recurringruns", json=body)["recurring_run_id"])
+
+    def recurring_run(self, recurring_run: str) -> dict[str, Any] | None:
+        """Return a schedule, or None when there is none."""
+        return self._get(f"recurringruns/{recurring_run}")
+
+    def set_recurring_run(self, recurring_run: str, *, enabled: bool) -> None:
+        """Let a schedule start runs, or pause it."""
+        self._call("POST", f"recurringruns/{recurring_run}:{'enable' if enabled else 'disable'}")
+
+    def delete_recurring_run(self, recurring_run: str) -> None:
+        """Delete a schedule; one that is gone is no error. Its runs stay."""
+        self._delete(f"recurringruns/{recurring_run}")
+
+    def _pages(self, path: str, key: str) -> Iterator[dict[str, Any]]:
+        token = ""
+        while True:
+            page = self._call("GET", path, params={"page_size": _PAGE, "page_token": token})
+            yield from page.get(key, [])
+            token = page.get("next_page_token", "")
+            if not token:
+                return
+
+    def _get(self, path: str) -> dict[str, Any] | None:
+        try:
+            return self._call("GET", path)
+        except _NotFoundError:
+            return None
+
+    def _delete(self, path: str) -> None:
+        try:
+            self._call("DELETE", path)
+        except _NotFoundError:
+            return
+
+    def _call(self, method: str, path: str, **options: Any) -> dict[str, Any]:
+        try:
+            response = self._client.request(method, f"{_V2}/{path}", **options)
+        except httpx.HTTPError as error:
+            raise PipelinesApiError(
+                f"Kubeflow Pipelines does not answer at {self.url}: {error}; look at the pods of "
+                "namespace kubeflow"
+            ) from error
+        if response.is_success:
+            found: dict[str, Any] = response.json() if response.content else {}
+            return found
+        message = _message(response)
+        if response.status_code == httpx.codes.NOT_FOUND or "ResourceNotFoundError" in message:
+            raise _NotFoundError(message)
+        raise PipelinesApiError(f"Kubeflow Pipelines refused {method} {path}: {message}")
+
+
+class _NotFoundError(PipelinesApiError):
+    """The API does not know the object."""
+
+
+def _message(response: httpx.Response) -> str:
+    try:
+        body = response.json()
+    except ValueError:
+        return response.text[:500]
+    return str(body.get("error_message") or body.get("message") or body)[:500]
