@@ -5,7 +5,7 @@ PYTHON = .venv/bin/python
 STACK_COMMAND = $(PYTHON) -m mlops_stack
 
 .DEFAULT_GOAL := help
-.PHONY: help up preview status down toolchain toolchain-in-a-hurry toolchain-status bootstrap lint test test-unit bench
+.PHONY: help up preview status down toolchain toolchain-in-a-hurry toolchain-status bootstrap pipeline lint test test-unit bench
 
 help: ## Show the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
@@ -36,10 +36,14 @@ toolchain-in-a-hurry: bootstrap
 toolchain-status: bootstrap ## List artefacts: version, origin, size, licence
 	@$(PYTHON) -m mlops_toolchain status
 
+pipeline: bootstrap ## Compile the flight-delay pipeline to workloads/flight_pipeline/pipeline.yaml
+	@$(PYTHON) -W ignore -m flight_pipeline.compile
+
 lint: bootstrap ## Format check, lint, types
 	@.venv/bin/ruff format --check .
 	@.venv/bin/ruff check .
 	@.venv/bin/mypy stack infra platform plugins toolchain workloads
+	@$(PYTHON) -W ignore -m flight_pipeline.compile --check
 
 test-unit: bootstrap lint ## What needs neither root nor a toolchain
 	@.venv/bin/pytest tests/unit -n auto -q

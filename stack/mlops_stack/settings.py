@@ -26,6 +26,7 @@ _DNS_LABEL = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 # RFC 1918; `is_private` counts loopback and reserved networks too.
 _PRIVATE = tuple(map(ipaddress.IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")))
 _STACK_NAME_LENGTH = 40
+_CRON_FIELDS = 6
 _LAST_MONTH_WITH_SUCCESSOR = 11
 
 
@@ -63,6 +64,15 @@ def _months(text: str) -> str:
     return text
 
 
+def _schedule(text: str) -> str:
+    if text and len(text.split()) != _CRON_FIELDS:
+        raise ValueError(
+            "needs six fields, seconds first, for example 0 0 3 * * * for three o'clock every "
+            "night; leave it empty for no schedule"
+        )
+    return text
+
+
 Quantity = Annotated[str, AfterValidator(_quantity)]
 
 
@@ -89,6 +99,8 @@ class Settings(BaseModel):
     mlflow_storage_size: Quantity = "2Gi"
     kubeflow_storage_size: Quantity = "2Gi"
     training_months: Annotated[str, AfterValidator(_months)] = "1-3"
+    pipeline_schedule: Annotated[str, AfterValidator(_schedule)] = ""
+    pipeline_run: bool = True
     model_name: str = Field("flight-delay", pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,99}$")
 
     @model_validator(mode="after")

@@ -78,7 +78,7 @@ class Source:
 
     def _read(self, path: str, columns: tuple[str, ...]) -> pd.DataFrame:
         try:
-            filesystem, root = self._open()
+            filesystem, root = self.open()
             table = pq.read_table(
                 f"{root}/{path}", columns=list(columns), filesystem=filesystem, partitioning=None
             )
@@ -90,7 +90,8 @@ class Source:
         frame: pd.DataFrame = table.to_pandas()
         return frame
 
-    def _open(self) -> tuple[fs.FileSystem, str]:
+    def open(self) -> tuple[fs.FileSystem, str]:
+        """Return the file system, and the path in it."""
         if not self.uri.startswith("s3://"):
             return fs.LocalFileSystem(), self.uri.rstrip("/")
         endpoint = os.environ.get("AWS_ENDPOINT_URL", "")

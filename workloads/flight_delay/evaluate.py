@@ -44,11 +44,11 @@ def metrics(truth: pd.Series, probability: np.ndarray) -> dict[str, float]:
 def plots(
     model: Pipeline, frame: pd.DataFrame, truth: pd.Series, probability: np.ndarray
 ) -> dict[str, "Figure"]:
-    """Return ROC curve, calibration and feature importance by file name."""
+    """Return ROC curve, calibration and feature importance by name."""
     return {
-        "roc.png": _roc(truth, probability),
-        "calibration.png": _calibration(truth, probability),
-        "feature_importance.png": _importance(model, frame, truth),
+        "roc": _roc(truth, probability),
+        "calibration": _calibration(truth, probability),
+        "feature_importance": _importance(model, frame, truth),
     }
 
 

@@ -1,135 +1,85 @@
-"""Trains a model on some months, evaluates it on the next one, and registers it in MLflow."""
+"""Second step: a model of the training set, tracked in MLflow."""
 
 import importlib.metadata
 import os
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
-from flight_delay.months import Split
+import pandas as pd
+from sklearn.metrics import roc_auc_score
+from sklearn.pipeline import Pipeline
+
+from flight_delay import features, model, tracking
+from flight_delay.preprocess import split
 
 # The model needs these to be loaded again; inferring them would start a process and take seconds.
 _REQUIREMENTS = ("scikit-learn", "pandas", "numpy", "cloudpickle")
-
-
-class TrainingError(Exception):
-    """The training cannot go on; the message says why and what to do."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Training:
-    """What to train, and where it is tracked.
-
-    Attributes:
-        months: months to train and to evaluate on.
-        data: folder or `s3://bucket/prefix` of the Parquet files.
-        tracking_uri: MLflow's address.
-        experiment: name of the experiment; made if it is not there.
-        register_as: name of the registered model.
-        tags: tags of the run.
-    """
-
-    months: Split
-    data: str
-    tracking_uri: str
-    experiment: str
-    register_as: str
-    tags: dict[str, str] = field(default_factory=dict)
+# Candidates are compared on the latest part of the training set, as the evaluation month is later.
+_VALIDATION_SHARE = 0.2
 
 
 @dataclass(frozen=True, kw_only=True)
-class Result:
-    """What a training has produced.
+class Trained:
+    """A model and where it is tracked.
 
     Attributes:
-        run_id: MLflow's run.
-        model: name of the registered model.
-        version: its version.
-        metrics: by name, on the evaluation month.
+        model: the fitted pipeline from `features.COLUMNS` to probabilities.
+        hyperparameters: those that it was fitted with.
+        validation: ROC AUC of each candidate on the validation part; empty without candidates.
+        run_id: MLflow's run, which holds the model as `model`.
     """
 
+    model: Pipeline
+    hyperparameters: dict[str, Any]
+    validation: list[float]
     run_id: str
-    model: str
-    version: str
-    metrics: dict[str, float]
 
 
-def train(training: Training, say: Callable[[str], None]) -> Result:
-    """Run a training.
+def train(
+    training: pd.DataFrame,
+    *,
+    hyperparameters: Mapping[str, Any],
+    candidates: Sequence[Mapping[str, Any]] = (),
+    experiment: str,
+    notes: Mapping[str, str],
+) -> Trained:
+    """Fit a model and log it to MLflow.
 
     Args:
-        training: what to do.
-        say: told each phase and its seconds.
+        training: a set of `preprocess.prepare`.
+        hyperparameters: arguments of `model.create`.
+        candidates: changes of them to try; the best on the latest fifth is fitted on everything.
+        experiment: MLflow's experiment, made if it is not there.
+        notes: parameters of the run that say what it was trained on.
 
     Raises:
-        DatasetError: the data cannot be read.
-        TrainingError: MLflow does not answer, or the months hold no flight that arrived.
+        TrackingError: MLflow does not answer.
     """
-    # MLflow reads it at import; a training talks to nobody but its own server.
-    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
-    with _phase("import libraries", say):
-        import mlflow  # noqa: PLC0415 - seconds, which a wrong command line must not cost
-        import mlflow.sklearn  # noqa: PLC0415
-
-        from flight_delay import dataset, evaluate, features, model  # noqa: PLC0415
-
     # First, because minutes of training must not end at a server that was never there.
-    with _phase("connect to MLflow", say):
-        try:
-            mlflow.set_tracking_uri(training.tracking_uri)
-            mlflow.set_experiment(training.experiment)
-        except mlflow.exceptions.MlflowException as error:
-            raise TrainingError(
-                f"MLflow cannot be used: {error}; check --tracking-uri and --experiment"
-            ) from error
+    mlflow = tracking.connect(experiment)
+    chosen, validation = choose(training, hyperparameters, candidates)
+    frame, truth = split(training)
+    fitted = model.create(**chosen).fit(frame, truth)
+    # Seconds, which a server that is not there must not cost
+    from mlflow import sklearn as flavour  # noqa: PLC0415
 
-    with _phase("read data", say):
-        source = dataset.Source(uri=training.data)
-        weather = source.read_weather()
-        fitting = source.read_flights(training.months.train)
-        held_out = source.read_flights((training.months.evaluate,))
-        # A cancelled flight has no arrival; whether it would have been late is unknown.
-        fitting = fitting[fitting["arr_delay"].notna()]
-        held_out = held_out[held_out["arr_delay"].notna()]
-        if fitting.empty or held_out.empty:
-            raise TrainingError("no flight of these months arrived; choose other months")
-        frame, truth = features.build(fitting, weather), features.late(fitting)
-        held_frame, held_truth = features.build(held_out, weather), features.late(held_out)
-
-    with _phase(f"train on {len(frame)} flights", say):
-        classifier = model.create()
-        classifier.fit(frame, truth)
-
-    with _phase(f"evaluate on {len(held_frame)} flights", say):
-        probability = classifier.predict_proba(held_frame)[:, 1]
-        metrics = evaluate.metrics(held_truth, probability)
-        figures = evaluate.plots(classifier, held_frame, held_truth, probability)
-
-    with _phase("log to MLflow", say), mlflow.start_run(tags=training.tags) as run:
-        trees = classifier.named_steps["trees"]
+    with mlflow.start_run(tags=_tags()) as run:
         mlflow.log_params(
             {
-                "train_months": ",".join(map(str, training.months.train)),
-                "evaluate_month": training.months.evaluate,
+                **notes,
+                **chosen,
                 "train_flights": len(frame),
-                "data": training.data,
-                "data_digest": dataset.digest(frame, held_frame),
                 "late_minutes": features.LATE_MINUTES,
-                **{
-                    name: trees.get_params()[name]
-                    for name in ("learning_rate", "max_iter", "max_leaf_nodes")
-                },
             }
         )
-        mlflow.log_metrics(metrics)
-        for name, figure in figures.items():
-            mlflow.log_figure(figure, f"plots/{name}")
-        example = held_frame.head(3)
-        logged = mlflow.sklearn.log_model(
-            classifier,
+        for step, score in enumerate(validation):
+            mlflow.log_metric("validation_roc_auc", score, step=step)
+        example = frame.head(3)
+        flavour.log_model(
+            fitted,
             name="model",
-            signature=mlflow.models.infer_signature(example, classifier.predict_proba(example)),
+            signature=mlflow.models.infer_signature(example, fitted.predict_proba(example)),
             input_example=example,
             # A pipeline of ours, loaded by ours: the pickle never crosses a trust boundary.
             serialization_format="cloudpickle",
@@ -137,16 +87,32 @@ def train(training: Training, say: Callable[[str], None]) -> Result:
             pip_requirements=[
                 f"{name}=={importlib.metadata.version(name)}" for name in _REQUIREMENTS
             ],
-            registered_model_name=training.register_as,
         )
-        version = str(logged.registered_model_version)
-    return Result(
-        run_id=run.info.run_id, model=training.register_as, version=version, metrics=metrics
+    return Trained(
+        model=fitted, hyperparameters=chosen, validation=validation, run_id=run.info.run_id
     )
 
 
-@contextmanager
-def _phase(name: str, say: Callable[[str], None]) -> Iterator[None]:
-    start = time.monotonic()
-    yield
-    say(f"✓ {name} ({time.monotonic() - start:.1f} s)")
+def choose(
+    training: pd.DataFrame,
+    hyperparameters: Mapping[str, Any],
+    candidates: Sequence[Mapping[str, Any]],
+) -> tuple[dict[str, Any], list[float]]:
+    """Return the best hyperparameters, and each candidate's ROC AUC on the validation part."""
+    if not candidates:
+        return dict(hyperparameters), []
+    frame, truth = split(training)
+    fitting = int(len(frame) * (1 - _VALIDATION_SHARE))
+    scores = []
+    for candidate in candidates:
+        fitted = model.create(**{**hyperparameters, **candidate})
+        fitted.fit(frame.iloc[:fitting], truth.iloc[:fitting])
+        probability = fitted.predict_proba(frame.iloc[fitting:])[:, 1]
+        scores.append(float(roc_auc_score(truth.iloc[fitting:], probability)))
+    best = candidates[scores.index(max(scores))]
+    return {**hyperparameters, **best}, scores
+
+
+def _tags() -> dict[str, str]:
+    run = os.environ.get("KFP_RUN_ID", "")
+    return {"kfp_run_id": run} if run else {}

@@ -1,0 +1,159 @@
+"""The flight-delay pipeline in a stack: what its steps need, its version, schedule and run."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pulumi_kubernetes as kubernetes
+
+from flight_delay.parameters import validate
+from mlops_infra.buckets import Buckets
+from mlops_infra.cluster import Cluster
+from mlops_platform.kubeflow_pipelines import KubeflowPipelines
+from mlops_platform.mlflow import Mlflow
+from mlops_workloads.dataset import Dataset
+from mlops_workloads.kubeflow_pipeline import PipelineRun, PipelineVersion, RecurringRun
+from mlops_workloads.model_version import ModelVersion
+
+_NAME = "flight-delay"
+_COMPILED = Path(__file__).parents[1] / "flight_pipeline" / "pipeline.yaml"
+# Names that the compiled file asks for.
+_SECRET = "flight-delay-object-store"  # noqa: S105 - a name
+_CONFIG_MAP = "flight-delay"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlightDelayPipelineArgs:
+    """What the pipeline needs.
+
+    Attributes:
+        cluster: where it runs.
+        kubeflow: what runs it.
+        mlflow: where it is tracked and its model registered.
+        buckets: where the outcome of each run is written.
+        dataset: the flights.
+        image: reference of the image in the compiled file, and as this cluster names it.
+        parameters: changes of the pipeline's defaults.
+        schedule: when it runs by itself, as cron with seconds; empty for never.
+        run: whether `up` runs it and waits.
+    """
+
+    cluster: Cluster
+    kubeflow: KubeflowPipelines
+    mlflow: Mlflow
+    buckets: Buckets
+    dataset: Dataset
+    image: tuple[str, str]
+    parameters: Mapping[str, Any]
+    schedule: str
+    run: bool
+
+
+class FlightDelayPipeline(pulumi.ComponentResource):
+    """The pipeline, uploaded and, if wanted, run to its end.
+
+    Attributes:
+        version: the uploaded version.
+        run: the run that `up` waited for, or None.
+        model: the champion after that run, or None.
+    """
+
+    version: PipelineVersion
+    run: PipelineRun | None
+    model: ModelVersion | None
+
+    def __init__(
+        self,
+        name: str,
+        args: FlightDelayPipelineArgs,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        """Register everything.
+
+        Raises:
+            ParametersError: a parameter is unknown or out of bounds.
+        """
+        parameters = validate(args.parameters)
+        super().__init__(
+            "mlops:workloads:FlightDelayPipeline",
+            name,
+            None,
+            pulumi.ResourceOptions.merge(args.cluster.object_options(), opts),
+        )
+        needed = _environment(name, args, pulumi.ResourceOptions(parent=self))
+        # Objects in Kubeflow's database go with the cluster, as those in Kubernetes' do.
+        child = pulumi.ResourceOptions.merge(
+            pulumi.ResourceOptions(parent=self, depends_on=needed), args.cluster.object_options()
+        )
+        compiled, actual = args.image
+        self.version = PipelineVersion(
+            f"{name}-version",
+            api_url=args.kubeflow.url,
+            pipeline=_NAME,
+            description="Predicts which flights out of New York arrive late",
+            content=_COMPILED.read_text().replace(compiled, actual),
+            opts=child,
+        )
+        given = {
+            **parameters,
+            "data": args.dataset.uri,
+            "outcomes": pulumi.Output.format("s3://{0}/outcomes", args.buckets.pipelines),
+        }
+        if args.schedule:
+            RecurringRun(
+                f"{name}-schedule",
+                version=self.version,
+                experiment=_NAME,
+                parameters=given,
+                cron=args.schedule,
+                enabled=True,
+                opts=child,
+            )
+        self.run = self.model = None
+        if args.run:
+            self.run = PipelineRun(
+                f"{name}-run",
+                version=self.version,
+                experiment=_NAME,
+                parameters=given,
+                opts=child,
+            )
+            self.model = ModelVersion(
+                f"{name}-model",
+                tracking_uri=args.mlflow.url,
+                model=str(parameters["model_name"]),
+                after=self.run.run_id,
+                opts=child,
+            )
+        self.register_outputs({"version": self.version.version})
+
+
+def _environment(
+    name: str, args: FlightDelayPipelineArgs, child: pulumi.ResourceOptions
+) -> list[pulumi.Resource]:
+    store = args.buckets.store
+    return [
+        kubernetes.core.v1.Secret(
+            f"{name}-object-store",
+            metadata={"name": _SECRET, "namespace": args.kubeflow.namespace},
+            string_data={
+                "AWS_ACCESS_KEY_ID": store.access_key,
+                "AWS_SECRET_ACCESS_KEY": store.secret_key,
+            },
+            opts=child,
+        ),
+        kubernetes.core.v1.ConfigMap(
+            f"{name}-addresses",
+            metadata={"name": _CONFIG_MAP, "namespace": args.kubeflow.namespace},
+            data={
+                "AWS_ENDPOINT_URL": store.cluster_endpoint,
+                "AWS_DEFAULT_REGION": store.region,
+                "MLFLOW_TRACKING_URI": args.mlflow.cluster_url,
+                # A server that fails has a reason; seven retries only hide it for minutes.
+                "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
+            },
+            opts=child,
+        ),
+    ]
