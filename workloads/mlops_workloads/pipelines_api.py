@@ -113,13 +113,9 @@ class PipelinesApi:
         """Return a run with its tasks, or None when there is none."""
         return self._get(f"runs/{run}")
 
-    def terminate_run(self, run: str) -> None:
-        """Ask a run to end."""
-        self._call("POST", f"runs/{run}:terminate")
-
-    def delete_run(self, run: str) -> None:
-        """Delete a run and its pods; one that is gone is no error."""
-        self._delete(f"runs/{run}")
+    def run_count(self) -> int:
+        """Return how many runs there are."""
+        return int(self._call("GET", "runs", params={"page_size": 1}).get("total_size", 0))
 
     def create_recurring_run(
         self,
