@@ -60,7 +60,7 @@ def validate(given: Mapping[str, Any]) -> dict[str, Any]:
         problems.append("model_name is empty; write the registered model's name")
     if problems:
         raise ParametersError("\n".join(problems))
-    return found
+    return {**_whole(found), "candidates": [_whole(each) for each in found["candidates"]]}
 
 
 def _month_problems(found: dict[str, Any], *, derive: bool) -> list[str]:
@@ -116,7 +116,16 @@ def _is(value: Any, kind: type) -> bool:
     # True is an int to Python, and to nobody else.
     if isinstance(value, bool):
         return False
-    return isinstance(value, (int, float)) and (kind is float or float(value).is_integer())
+    if isinstance(value, int):
+        return True
+    return isinstance(value, float) and (kind is float or value.is_integer())
+
+
+def _whole(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values with 4 for 4.0: Pulumi and JSON know one kind of number, the steps two."""
+    kinds = {name: kind for name, (kind, _, _) in _HYPERPARAMETERS.items()}
+    kinds["evaluation_month"] = int
+    return {name: int(value) if kinds.get(name) is int else value for name, value in values.items()}
 
 
 def _hint(name: str, known: set[str]) -> str:

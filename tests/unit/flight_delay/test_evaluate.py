@@ -32,18 +32,18 @@ def test_plots_are_figures_with_labelled_axes(flights: pd.DataFrame, weather: pd
     frame, truth = features.build(arrived, weather), features.late(arrived)
     classifier = model.create(iterations=5).fit(frame, truth)
     found = evaluate.plots(classifier, frame, truth, classifier.predict_proba(frame)[:, 1])
-    assert set(found) == {"roc.png", "calibration.png", "feature_importance.png"}
+    assert set(found) == {"roc", "calibration", "feature_importance"}
     for figure in found.values():
         assert isinstance(figure, Figure)
         (axes,) = figure.axes
         assert axes.get_title()
         assert axes.get_xlabel()
-    bars = found["feature_importance.png"].axes[0]
+    bars = found["feature_importance"].axes[0]
     assert sorted(label.get_text() for label in bars.get_yticklabels()) == sorted(features.COLUMNS)
     lengths = [bar.get_width() for bar in bars.patches]
     assert lengths == sorted(lengths)
     assert max(lengths) > 0
-    (curve, chance) = found["roc.png"].axes[0].lines
+    (curve, chance) = found["roc"].axes[0].lines
     assert list(chance.get_ydata()) == [0, 1]
     assert curve.get_ydata()[0] == 0
     assert curve.get_ydata()[-1] == 1

@@ -1,0 +1,51 @@
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import boto3
+import pytest
+from moto.server import ThreadedMotoServer
+
+from flight_delay.dataset import DatasetError
+from flight_delay.outcome import record
+
+OUTCOME = {"run_id": "r1", "state": "FAILED", "error": {"code": 9, "message": "no memory"}}
+
+
+@pytest.fixture
+def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    boto3.client("s3").create_bucket(Bucket="pipelines")
+    yield "s3://pipelines/outcomes"
+    server.stop()
+
+
+def test_the_outcome_is_in_a_new_folder(tmp_path: Path) -> None:
+    address = record(OUTCOME, folder=f"{tmp_path}/new/outcomes/", run_id="r1")
+    assert address == f"{tmp_path}/new/outcomes/r1.json"
+    assert json.loads(Path(address).read_text()) == OUTCOME
+
+
+def test_the_outcome_is_in_the_bucket(s3: str) -> None:
+    assert record(OUTCOME, folder=s3, run_id="r1") == "s3://pipelines/outcomes/r1.json"
+    body = boto3.client("s3").get_object(Bucket="pipelines", Key="outcomes/r1.json")["Body"]
+    assert json.loads(body.read()) == OUTCOME
+
+
+def test_a_retried_step_writes_over_its_own_file(tmp_path: Path) -> None:
+    record(OUTCOME, folder=str(tmp_path), run_id="r1")
+    address = record({**OUTCOME, "state": "SUCCEEDED"}, folder=str(tmp_path), run_id="r1")
+    assert json.loads(Path(address).read_text())["state"] == "SUCCEEDED"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DatasetError, match=r"file/outcomes/r1.json cannot be written"):
+        record(OUTCOME, folder=f"{tmp_path}/file/outcomes", run_id="r1")
