@@ -10,6 +10,7 @@ import dataclasses
 import datetime
 import fcntl
 import json
+import os
 import socket
 import sys
 import time
@@ -122,7 +123,8 @@ def create(name: str, ttl: str, template: str) -> bool:
             up(stack, started=started)
             healthy = status(stack) and _model_is_registered(stack)
         finally:
-            stack.set_tag(f"{_TAG}state", "up" if healthy else "failed")
+            with contextlib.suppress(PulumiError):  # what went wrong first is what counts
+                stack.set_tag(f"{_TAG}state", "up" if healthy else "failed")
     end = datetime.datetime.fromtimestamp(started + lifetime.total_seconds(), datetime.UTC)
     report.plain(f"expires {end:%Y-%m-%d %H:%M} UTC; `make reap` then destroys it")
     return healthy
@@ -132,7 +134,12 @@ def found() -> list[Environment]:
     """Return the environments that the backend knows, by name."""
     known = []
     for name in Stack.names():
-        tags = Stack(name).tags()
+        try:
+            tags = Stack(name).tags()
+        except PulumiError:
+            if Stack(name).exists():
+                raise
+            continue  # another reaper has just finished with it
         if f"{_TAG}expires" not in tags:
             continue
         expires = float(tags[f"{_TAG}expires"])
@@ -208,7 +215,8 @@ def _reap(expired: Environment) -> None:
                 # Last: a stack that is forgotten cannot be tried again.
                 stack.remove()
         except BaseException:
-            stack.set_tag(f"{_TAG}state", "failed")
+            with contextlib.suppress(PulumiError):
+                stack.set_tag(f"{_TAG}state", "failed")
             raise
 
 
@@ -240,6 +248,16 @@ def _lock(name: str) -> Iterator[None]:
         yield
 
 
+def _refuse_keeping() -> None:
+    """Refuse rather than destroy what somebody believes is kept: Make passes its variables on."""
+    for variable in ("KEEP", "RESTORE"):
+        if os.environ.get(variable):
+            raise SettingsError(
+                f"{variable} is not offered by environments; copy the data through S3 and MLflow, "
+                f"then run the command without {variable}. Nothing was changed"
+            )
+
+
 def main() -> int:
     """Run a command; return the process's exit code."""
     parser = argparse.ArgumentParser(prog="mlops_stack.environments", description=__doc__)
@@ -252,6 +270,7 @@ def main() -> int:
     commands.add_parser("reap")
     arguments = parser.parse_args()
     try:
+        _refuse_keeping()
         match arguments.command:
             case "create":
                 return 0 if create(arguments.name, arguments.ttl, arguments.template) else 1
