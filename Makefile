@@ -6,7 +6,8 @@ PYTHON = .venv/bin/python
 STACK_COMMAND = $(PYTHON) -m mlops_stack
 
 .DEFAULT_GOAL := help
-.PHONY: help up preview run status down toolchain toolchain-in-a-hurry toolchain-status bootstrap pipeline lint test test-unit bench
+.PHONY: help up preview run status down toolchain toolchain-in-a-hurry toolchain-status env envs reap
+.PHONY: bootstrap pipeline lint test test-unit bench
 
 help: ## Show the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
@@ -28,6 +29,15 @@ status: ## Where everything is, and whether it answers [STACK=dev]
 
 down: bootstrap ## Destroy the stack, and prove that nothing is left [STACK=dev]
 	@$(STACK_COMMAND) down --stack $(STACK)
+
+env: toolchain ## An environment that expires: NAME=pr-123 TTL=4h [TEMPLATE=dev]
+	@$(PYTHON) -m mlops_stack.environments create --name "$(NAME)" --ttl "$(TTL)" --template "$(or $(TEMPLATE),dev)"
+
+envs: ## List the environments, and the time each has left [FORMAT=json]
+	@$(PYTHON) -m mlops_stack.environments list --format "$(FORMAT)"
+
+reap: bootstrap ## Destroy the environments that have expired
+	@$(PYTHON) -m mlops_stack.environments reap
 
 bootstrap:
 	@toolchain/bootstrap.sh

@@ -45,11 +45,13 @@ class Stack:
         name: the stack's name.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, template: str | None = None) -> None:
+        """Name a stack; `template` is the stack whose file configures it, itself by default."""
         self.name = name
         self._environment = {**os.environ, **environment.variables()}
         self._source = layout.checkout() / f"Pulumi.{name}.yaml"
         self._config = environment.state_dir() / "config" / self._source.name
+        self._template = layout.checkout() / f"Pulumi.{template or name}.yaml"
 
     def exists(self) -> bool:
         """Return whether the backend knows the stack."""
@@ -151,6 +153,23 @@ class Stack:
         resources = exported.get("deployment", {}).get("resources") or []
         return [found for found in resources if found["type"] != "pulumi:pulumi:Stack"]
 
+    @classmethod
+    def names(cls) -> list[str]:
+        """Return the names of the stacks that the backend knows."""
+        stacks = json.loads(cls("")._capture("stack", "ls", "--json"))
+        return [cls._short(stack["name"]) for stack in stacks]
+
+    def tags(self) -> dict[str, str]:
+        """Return the stack's tags."""
+        tags: dict[str, str] = json.loads(
+            self._capture("stack", "tag", "ls", "--json", "--stack", self.name)
+        )
+        return tags
+
+    def set_tag(self, key: str, value: str) -> None:
+        """Set a tag of the stack, which the backend keeps."""
+        self._capture("stack", "tag", "set", key, value, "--stack", self.name)
+
     def remove(self) -> None:
         """Forget the stack; its configuration file stays."""
         self._capture("stack", "rm", "--yes", "--preserve-config", "--stack", self.name)
@@ -179,8 +198,8 @@ class Stack:
 
     def _copy_config(self) -> None:
         self._config.parent.mkdir(parents=True, exist_ok=True)
-        if self._source.exists():
-            shutil.copyfile(self._source, self._config)
+        if self._template.exists():
+            shutil.copyfile(self._template, self._config)
         else:
             self._config.write_text("")
 
