@@ -23,6 +23,9 @@ status: ## Where everything is, and whether it answers [STACK=dev]
 down: bootstrap ## Destroy the stack, and prove that nothing is left [STACK=dev]
 	@$(STACK_COMMAND) down --stack $(STACK)
 
+rehearse: toolchain ## The AWS stack up and down without an account: moto plays AWS
+	@$(STACK_COMMAND) rehearse
+
 bootstrap:
 	@toolchain/bootstrap.sh
 

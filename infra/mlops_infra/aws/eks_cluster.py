@@ -1,6 +1,7 @@
 """EKS: the control plane, its nodes, its add-ons, and who may administer it."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pulumi
@@ -66,7 +67,7 @@ class EksCluster(pulumi.ComponentResource):
         self.name = self._cluster.name
         self._administrators()
         # Nodes get their addresses from the CNI; without it they never become ready.
-        network = [self._addon(addon) for addon in ("vpc-cni", "kube-proxy")]
+        network: list[pulumi.Resource] = [self._addon(addon) for addon in ("vpc-cni", "kube-proxy")]
         groups = self._node_groups(network)
         pod_identity = self._addon("eks-pod-identity-agent")
         self._addon("coredns", after=groups)
@@ -155,17 +156,17 @@ class EksCluster(pulumi.ComponentResource):
                 opts=self._child,
             )
 
-    def _addon(self, addon: str, after: list[pulumi.Resource] | None = None) -> pulumi.Resource:
+    def _addon(self, addon: str, after: Sequence[pulumi.Resource] = ()) -> pulumi.Resource:
         return aws.eks.Addon(
             f"{self._prefix}-{addon}",
             cluster_name=self.name,
             addon_name=addon,
             resolve_conflicts_on_create="OVERWRITE",
             resolve_conflicts_on_update="PRESERVE",
-            opts=pulumi.ResourceOptions(parent=self, depends_on=after or []),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=list(after)),
         )
 
-    def _node_groups(self, after: list[pulumi.Resource]) -> list[pulumi.Resource]:
+    def _node_groups(self, after: list[pulumi.Resource]) -> list[aws.eks.NodeGroup]:
         preset = self._args.preset
         role = aws.iam.Role(
             f"{self._prefix}-nodes", assume_role_policy=trust("ec2.amazonaws.com"), opts=self._child
@@ -194,7 +195,7 @@ class EksCluster(pulumi.ComponentResource):
         role: aws.iam.Role,
         after: list[pulumi.Resource],
         taint: str = "",
-    ) -> pulumi.Resource:
+    ) -> aws.eks.NodeGroup:
         gpu = purpose == "gpu"
         tagged = {**self._args.account.tags, "Name": f"{self._args.cluster_name}-{purpose}"}
         template = aws.ec2.LaunchTemplate(

@@ -1,6 +1,7 @@
 """Who of the platform's services may do what in AWS: Pod Identity, by bucket and prefix."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -114,9 +115,7 @@ class Identity(pulumi.ComponentResource):
             policy = aws.iam.RolePolicy(
                 f"{name}-{service}",
                 role=role.name,
-                policy=pulumi.Output.all(args.key_arn, *used).apply(
-                    lambda v, wanted=wanted: access_policy(wanted.access, v[1:], v[0])
-                ),
+                policy=pulumi.Output.all(args.key_arn, *used).apply(_policy_of(wanted)),
                 opts=child,
             )
             aws.eks.PodIdentityAssociation(
@@ -128,6 +127,10 @@ class Identity(pulumi.ComponentResource):
                 opts=pulumi.ResourceOptions(parent=self, depends_on=[policy]),
             )
         self.register_outputs({})
+
+
+def _policy_of(service: Service) -> Callable[[list[str]], str]:
+    return lambda values: access_policy(service.access, values[1:], values[0])
 
 
 def access_policy(access: tuple[Access, ...], buckets: list[str], key_arn: str) -> str:
@@ -151,7 +154,11 @@ def access_policy(access: tuple[Access, ...], buckets: list[str], key_arn: str) 
         }
         if one.prefix:
             listing["Condition"] = {"StringLike": {"s3:prefix": [f"{one.prefix}*"]}}
-        objects = {"Effect": "Allow", "Action": keys, "Resource": f"{arn}/{one.prefix}*"}
+        objects: dict[str, object] = {
+            "Effect": "Allow",
+            "Action": keys,
+            "Resource": f"{arn}/{one.prefix}*",
+        }
         statements += [listing, objects]
     uses = ["kms:Decrypt"]
     if any(one.write for one in access):
