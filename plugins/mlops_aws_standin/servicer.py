@@ -26,8 +26,9 @@ from pulumi.runtime.proto import (  # isort: skip - needs engine's registration 
 
 assert _REGISTERED  # noqa: S101 - the import above registers the stubs' packages
 
-_TYPE = "aws:"
-_PROVIDER_KEYS = frozenset({"region", "defaultTags", "version", "skipCredentialsValidation"})
+_SKIPPED = ("skipCredentialsValidation", "skipMetadataApiCheck", "skipRegionValidation")
+"""Arguments that the SDK sets by itself, and that mean nothing to moto."""
+_PROVIDER_KEYS = frozenset({"region", "defaultTags", "version", *_SKIPPED})
 Handler = Callable[[Any, Any, Any], Awaitable[Any]]
 
 

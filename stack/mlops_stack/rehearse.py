@@ -8,6 +8,7 @@ its order; what AWS itself would say to them it cannot tell.
 import json
 import os
 import shlex
+import shutil
 import socket
 import subprocess
 import sys
@@ -117,7 +118,8 @@ def _environment(folder: Path, endpoint: str) -> dict[str, str]:
     plugins.mkdir(parents=True)
     for found in Path(ours["PULUMI_HOME"], "plugins").glob("resource-*"):
         if not found.name.startswith("resource-aws-"):
-            (plugins / found.name).symlink_to(found.resolve())
+            # The engine does not look behind links.
+            shutil.copytree(found, plugins / found.name)
     place = plugins / f"resource-aws-v{version('pulumi-aws')}"
     place.mkdir()
     launcher = place / "pulumi-resource-aws"
@@ -164,7 +166,12 @@ def _moto(folder: Path) -> Iterator[str]:
             [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
             stdout=log,
             stderr=log,
-            env={**os.environ, "MOTO_EC2_LOAD_DEFAULT_AMIS": "false"},
+            env={
+                **os.environ,
+                "MOTO_EC2_LOAD_DEFAULT_AMIS": "false",
+                # So that a policy of AWS that does not exist is refused.
+                "MOTO_IAM_LOAD_MANAGED_POLICIES": "true",
+            },
         )
         endpoint = f"http://127.0.0.1:{port}"
         try:

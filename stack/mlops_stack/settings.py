@@ -139,7 +139,7 @@ class Settings(BaseModel):
 
     @model_validator(mode="after")
     def _provider_has_what_it_needs(self) -> Self:
-        foreign = ("kubeconfig", "kube_context", "node_address")
+        foreign: tuple[str, ...] = ("kubeconfig", "kube_context", "node_address")
         if self.cluster_provider == "eks":
             foreign = ("kubeconfig", "kube_context")
             if not self.owner:

@@ -50,7 +50,7 @@ class AwsBuckets(Buckets):
         self, name: str, args: AwsBucketsArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         self._aws = args
-        self._logs: aws.s3.Bucket | None = None
+        self._logs: tuple[aws.s3.Bucket, aws.s3.BucketPolicy] | None = None
         super().__init__(name, args, pulumi.ResourceOptions.merge(args.account.options(), opts))
 
     def _bucket(
@@ -60,8 +60,9 @@ class AwsBuckets(Buckets):
         del versioning
         if self._logs is None:
             self._logs = self._log_bucket()
+        logs, log_access = self._logs
         name = f"{self._prefix}-{purpose}"
-        bucket = self._base(name, key_arn=self._aws.key_arn)
+        bucket, _ = self._base(name, key_arn=self._aws.key_arn)
         child = pulumi.ResourceOptions(parent=self)
         versions = aws.s3.BucketVersioning(
             f"{name}-versions",
@@ -74,9 +75,10 @@ class AwsBuckets(Buckets):
         aws.s3.BucketLogging(
             f"{name}-logging",
             bucket=bucket.id,
-            target_bucket=self._logs.id,
+            target_bucket=logs.id,
             target_prefix=f"{purpose}/",
-            opts=child,
+            # Until its policy lets S3 write, the target is refused.
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[log_access]),
         )
         rules = [
             aws.s3.BucketLifecycleConfigurationRuleArgs(
@@ -102,19 +104,21 @@ class AwsBuckets(Buckets):
         )
         return bucket.bucket
 
-    def _log_bucket(self) -> aws.s3.Bucket:
+    def _log_bucket(self) -> tuple[aws.s3.Bucket, aws.s3.BucketPolicy]:
         """Make the bucket of access logs; S3 cannot write them with a KMS key."""
         name = f"{self._prefix}-logs"
-        bucket = self._base(name, key_arn=None)
+        bucket, policy = self._base(name, key_arn=None)
         aws.s3.BucketLifecycleConfiguration(
             f"{name}-lifecycle",
             bucket=bucket.id,
             rules=[_expiry(90)],
             opts=pulumi.ResourceOptions(parent=self),
         )
-        return bucket
+        return bucket, policy
 
-    def _base(self, name: str, *, key_arn: pulumi.Output[str] | None) -> aws.s3.Bucket:
+    def _base(
+        self, name: str, *, key_arn: pulumi.Output[str] | None
+    ) -> tuple[aws.s3.Bucket, aws.s3.BucketPolicy]:
         child = pulumi.ResourceOptions(parent=self)
         bucket = aws.s3.Bucket(
             name,
@@ -153,14 +157,14 @@ class AwsBuckets(Buckets):
             rule=aws.s3.BucketOwnershipControlsRuleArgs(object_ownership="BucketOwnerEnforced"),
             opts=child,
         )
-        aws.s3.BucketPolicy(
+        policy = aws.s3.BucketPolicy(
             f"{name}-policy",
             bucket=bucket.id,
             policy=bucket.arn.apply(logs_policy if key_arn is None else tls_policy),
             # S3 refuses two changes of a bucket's access at once.
             opts=pulumi.ResourceOptions(parent=self, depends_on=[block]),
         )
-        return bucket
+        return bucket, policy
 
 
 def _expiry(days: int) -> aws.s3.BucketLifecycleConfigurationRuleArgs:
