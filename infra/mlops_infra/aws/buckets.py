@@ -197,7 +197,7 @@ def _tls_statement(bucket_arn: str) -> dict[str, object]:
     return {
         "Sid": "TlsOnly",
         "Effect": "Deny",
-        "Principal": "*",
+        "Principal": {"AWS": "*"},
         "Action": "s3:*",
         "Resource": [bucket_arn, f"{bucket_arn}/*"],
         "Condition": {"Bool": {"aws:SecureTransport": "false"}},
