@@ -134,10 +134,14 @@ def _others(asked: _Asked) -> Iterator[str]:
             yield f"role {role['RoleName']}"
     for profile in _pages(iam, "list_instance_profiles", "InstanceProfiles"):
         name = profile["InstanceProfileName"]
-        if asked.ours(iam.list_instance_profile_tags(InstanceProfileName=name)["Tags"]):
+        held = iam.get_instance_profile(InstanceProfileName=name)["InstanceProfile"].get("Tags")
+        if asked.ours(held):
             yield f"instance profile {name}"
 
 
 def _pages(client: Any, operation: str, key: str) -> Iterator[Any]:
+    if not client.can_paginate(operation):
+        yield from getattr(client, operation)()[key]
+        return
     for page in client.get_paginator(operation).paginate():
         yield from page[key]

@@ -60,7 +60,7 @@ def _steps(environ: dict[str, str], config: Path) -> None:
         ("preview", ["preview"]),
         ("up", ["up", "--yes", "--skip-preview"]),
         ("preview without change", ["preview", "--expect-no-changes"]),
-        ("refresh", ["refresh", "--yes", "--skip-preview", "--expect-no-changes"]),
+        ("refresh", ["refresh", "--yes", "--skip-preview", "--expect-no-changes", "--diff"]),
         ("destroy", ["destroy", "--yes", "--skip-preview"]),
     ):
         with report.phase(f"rehearsal: {title}"):

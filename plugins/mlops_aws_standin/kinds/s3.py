@@ -91,7 +91,8 @@ def _read_encryption(aws: Aws, name: str, _state: Values) -> Values | None:
             {
                 "applyServerSideEncryptionByDefault": given(
                     sseAlgorithm=rule["ApplyServerSideEncryptionByDefault"]["SSEAlgorithm"],
-                    kmsMasterKeyId=rule["ApplyServerSideEncryptionByDefault"].get("KMSMasterKeyID"),
+                    kmsMasterKeyId=rule["ApplyServerSideEncryptionByDefault"].get("KMSMasterKeyID")
+                    or None,
                 ),
                 "bucketKeyEnabled": rule.get("BucketKeyEnabled", False),
             }
