@@ -16,7 +16,7 @@ from mlops_aws_standin.kind import Kind, Values, is_missing
 from mlops_aws_standin.kinds import KINDS
 from mlops_aws_standin.unchecked import UncheckedError
 from mlops_kubernetes.engine import CHANNEL_OPTIONS as _REGISTERED
-from mlops_kubernetes.values import UNKNOWN, Properties, decode, encode
+from mlops_kubernetes.values import UNKNOWN, Properties, decode, encode, without_nulls
 
 from pulumi.runtime.proto import (  # isort: skip - needs engine's registration of the stubs
     plugin_pb2,
@@ -120,7 +120,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         news, olds = decode(request.news), decode(request.olds)
         token = _token(request)
         kind = _kind(token)
-        values = {k: v for k, v in news.value.items() if v is not None}
+        values: Values = without_nulls(news.value)
         failures = [
             provider_pb2.CheckFailure(property=path, reason=reason)
             for path, reason in sdk_types.problems(token, values)
