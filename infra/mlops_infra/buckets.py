@@ -1,6 +1,7 @@
 """The stack's buckets."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import pulumi
 
@@ -49,7 +50,6 @@ class Buckets(pulumi.ComponentResource):
         artifacts: bucket of what runs leave behind.
         models: bucket of released models, versioned where the store offers it.
         pipelines: bucket of compiled pipelines and of what their steps hand on.
-        pipelines_name: the same, known before the bucket is made.
         store: the S3 API that holds them.
     """
 
@@ -57,36 +57,21 @@ class Buckets(pulumi.ComponentResource):
     artifacts: pulumi.Output[str]
     models: pulumi.Output[str]
     pipelines: pulumi.Output[str]
-    pipelines_name: str
     store: ObjectStore
+
+    TOKEN: ClassVar[str] = "mlops:infra:Buckets"  # noqa: S105 - a resource's type
 
     def __init__(
         self, name: str, args: BucketsArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
-        super().__init__("mlops:infra:Buckets", name, None, opts)
+        super().__init__(self.TOKEN, name, None, opts)
         self.store = args.store
-
-        def bucket(purpose: str, *, versioning: bool = False, expire_days: int = 0) -> Bucket:
-            return Bucket(
-                f"{name}-{purpose}",
-                BucketArgs(
-                    bucket=purpose,
-                    endpoint=args.store.endpoint,
-                    region=args.store.region,
-                    access_key=args.store.access_key,
-                    secret_key=args.store.secret_key,
-                    versioning=versioning,
-                    expire_days=expire_days,
-                    force_destroy=args.ephemeral,
-                ),
-                pulumi.ResourceOptions(parent=self),
-            )
-
-        self.datasets = bucket("datasets").bucket
-        self.artifacts = bucket("artifacts", expire_days=args.artifact_expiry_days).bucket
-        self.models = bucket("models", versioning=True).bucket
-        self.pipelines_name = "pipelines"
-        self.pipelines = bucket(self.pipelines_name, expire_days=args.artifact_expiry_days).bucket
+        self._prefix = name
+        self._args = args
+        self.datasets = self._bucket("datasets")
+        self.artifacts = self._bucket("artifacts", expire_days=args.artifact_expiry_days)
+        self.models = self._bucket("models", versioning=True)
+        self.pipelines = self._bucket("pipelines", expire_days=args.artifact_expiry_days)
         self.register_outputs(
             {
                 "datasets": self.datasets,
@@ -95,3 +80,23 @@ class Buckets(pulumi.ComponentResource):
                 "pipelines": self.pipelines,
             }
         )
+
+    def _bucket(
+        self, purpose: str, *, versioning: bool = False, expire_days: int = 0
+    ) -> pulumi.Output[str]:
+        """Make one bucket and return its name; what differs between S3 gateways and AWS."""
+        store = self._args.store
+        return Bucket(
+            f"{self._prefix}-{purpose}",
+            BucketArgs(
+                bucket=purpose,
+                endpoint=store.endpoint,
+                region=store.region,
+                access_key=store.access_key,
+                secret_key=store.secret_key,
+                versioning=versioning,
+                expire_days=expire_days,
+                force_destroy=self._args.ephemeral,
+            ),
+            pulumi.ResourceOptions(parent=self),
+        ).bucket

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import pulumi
 import yaml
 
 Manifest = dict[str, Any]
@@ -128,7 +129,7 @@ class KubeflowSettings:
     store_port: int
     store_secure: bool
     store_region: str
-    bucket: str
+    bucket: str | pulumi.Output[str]
 
 
 def definitions(rendered: Path) -> list[Manifest]:
@@ -190,7 +191,7 @@ def _launcher_config(config: Manifest, settings: KubeflowSettings) -> None:
     """Where steps keep artifacts: `s3://`, since `minio://` signs for a region of that name."""
     scheme = "https" if settings.store_secure else "http"
     config["data"] = {
-        "defaultPipelineRoot": f"s3://{settings.bucket}/artifacts",
+        "defaultPipelineRoot": _of_bucket(settings, "s3://{}/artifacts".format),
         "providers": yaml.safe_dump(
             {
                 "s3": {
@@ -215,16 +216,21 @@ def _launcher_config(config: Manifest, settings: KubeflowSettings) -> None:
 
 
 def _argo_config(config: Manifest, settings: KubeflowSettings) -> None:
-    repository = yaml.safe_load(config["data"]["artifactRepository"])
-    # Logs outlive their pods; the UI looks for them at this key.
-    repository["s3"] |= {
-        "endpoint": f"{settings.store_host}:{settings.store_port}",
-        "bucket": settings.bucket,
-        "region": settings.store_region,
-        "insecure": not settings.store_secure,
-    }
+    given = config["data"]["artifactRepository"]
+
+    def repository(bucket: str) -> str:
+        found = yaml.safe_load(given)
+        # Logs outlive their pods; the UI looks for them at this key.
+        found["s3"] |= {
+            "endpoint": f"{settings.store_host}:{settings.store_port}",
+            "bucket": bucket,
+            "region": settings.store_region,
+            "insecure": not settings.store_secure,
+        }
+        return str(yaml.safe_dump(found))
+
     config["data"] |= {
-        "artifactRepository": yaml.safe_dump(repository),
+        "artifactRepository": _of_bucket(settings, repository),
         "executor": yaml.safe_dump(
             {
                 "imagePullPolicy": "IfNotPresent",
@@ -337,6 +343,16 @@ def _workflow_controller(deployment: Manifest, settings: KubeflowSettings) -> No
         },
     )
     container["resources"] = _resources(cpu="50m", memory="64Mi", limit="512Mi")
+
+
+def _of_bucket(
+    settings: KubeflowSettings, text: Callable[[str], str]
+) -> str | pulumi.Output[str]:
+    """Return a text with the bucket's name, which some stores choose themselves."""
+    bucket = settings.bucket
+    if isinstance(bucket, str):
+        return text(bucket)
+    return bucket.apply(text)
 
 
 def _container(deployment: Manifest) -> Manifest:

@@ -155,5 +155,5 @@ def _settings(args: KubeflowPipelinesArgs, database: Database) -> KubeflowSettin
         store_port=store.port or (443 if secure else 80),
         store_secure=secure,
         store_region=args.buckets.store.region,
-        bucket=args.buckets.pipelines_name,
+        bucket=args.buckets.pipelines,
     )

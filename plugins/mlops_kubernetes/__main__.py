@@ -3,8 +3,10 @@
 import asyncio
 import sys
 
+from mlops_kubernetes.servicer import Provider
 from mlops_kubernetes.serving import serve
 
 if __name__ == "__main__":
     # Flags (--logflow, --tracing …) repeat what the handshake carries.
-    asyncio.run(serve(next((a for a in reversed(sys.argv[1:]) if not a.startswith("-")), "")))
+    address = next((a for a in reversed(sys.argv[1:]) if not a.startswith("-")), "")
+    asyncio.run(serve(Provider(address), address))

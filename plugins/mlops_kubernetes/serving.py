@@ -3,12 +3,11 @@
 import asyncio
 import signal
 import sys
-from typing import Final
+from typing import Any, Final, Protocol
 
 import grpc
 
 from mlops_kubernetes.engine import CHANNEL_OPTIONS
-from mlops_kubernetes.servicer import Provider
 
 from pulumi.runtime.proto import provider_pb2_grpc  # isort: skip - needs engine's registration
 
@@ -17,15 +16,26 @@ _MISSES: Final = 3
 _GRACE_SECONDS: Final = 1.0
 
 
-async def serve(engine_address: str) -> None:
+class Served(Protocol):
+    """A provider that can be wound down."""
+
+    def cancel(self) -> None:
+        """End waiting operations."""
+
+    async def close(self) -> None:
+        """Close the connections."""
+
+
+async def serve(provider: Served, engine_address: str) -> None:
     """Serve a provider and print its port, as the engine expects of a plugin.
 
     Args:
+        provider: the servicer of the protocol.
         engine_address: `host:port` of the engine; empty when the plugin is run by hand.
     """
     server = grpc.aio.server(options=CHANNEL_OPTIONS)
-    provider = Provider(engine_address)
-    provider_pb2_grpc.add_ResourceProviderServicer_to_server(provider, server)
+    servicer: Any = provider
+    provider_pb2_grpc.add_ResourceProviderServicer_to_server(servicer, server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     stop = asyncio.Event()

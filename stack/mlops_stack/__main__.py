@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 def main() -> int:
     """Run a command; return the process's exit code."""
     parser = argparse.ArgumentParser(prog="mlops_stack", description=__doc__)
-    parser.add_argument("command", choices=["up", "preview", "run", "status", "down", "env"])
+    parser.add_argument(
+        "command",
+        choices=["up", "preview", "run", "status", "down", "env", "rehearse"],
+    )
     parser.add_argument("--stack", default="dev", help="name of the stack (default: dev)")
     parser.add_argument(
         "--started", type=float, default=time.time(), help="when the whole command began"
@@ -40,6 +43,9 @@ def main() -> int:
         print(environment.shell_exports())
         return 0
 
+    if arguments.command == "rehearse":
+        return _rehearse()
+
     # Imported after parsing: `env` runs at each shell's start.
     from mlops_policies.rules import PolicyConfigError  # noqa: PLC0415
     from mlops_stack.previews.summary import BaseError  # noqa: PLC0415
@@ -55,6 +61,18 @@ def main() -> int:
     except KeyboardInterrupt:
         report.error("interrupted; run the same command again to go on, or `make down`")
         return 130
+
+
+def _rehearse() -> int:
+    from mlops_stack.pulumi_cli import PulumiError  # noqa: PLC0415
+    from mlops_stack.rehearse import RehearsalError, rehearse  # noqa: PLC0415
+
+    try:
+        rehearse()
+    except (PulumiError, RehearsalError) as problem:
+        report.error(str(problem))
+        return 1
+    return 0
 
 
 def _run(arguments: argparse.Namespace, stack: "Stack") -> int:

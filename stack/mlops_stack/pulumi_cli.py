@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from mlops_policies import rules
-from mlops_stack import environment
+from mlops_stack import environment, settings
 from mlops_stack.settings import PROJECT
 from mlops_toolchain import layout
 
@@ -57,6 +57,17 @@ class Stack:
         """Return whether the backend knows the stack."""
         stacks = json.loads(self._capture("stack", "ls", "--json"))
         return any(self._short(stack["name"]) == self.name for stack in stacks)
+
+    def aws_region(self) -> str | None:
+        """Return the AWS region of a stack on EKS, None for a stack elsewhere."""
+        if not self._source.exists():
+            return None
+        document = yaml.safe_load(self._source.read_text()) or {}
+        values = document.get("config") or {}
+        if values.get(f"{settings.PROJECT}:clusterProvider") != "eks":
+            return None
+        default = str(settings.Settings.model_fields["aws_region"].default)
+        return str(values.get(f"{settings.PROJECT}:awsRegion", default))
 
     def ensure(self) -> None:
         """Create the stack unless it exists, and take its configuration as it is now."""

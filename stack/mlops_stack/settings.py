@@ -4,6 +4,7 @@ Scalar keys are declared in Pulumi.yaml too, so that `pulumi config` and `pulumi
 their types; this module checks everything else before a resource is registered.
 """
 
+import datetime
 import ipaddress
 import re
 from typing import Annotated, Literal, Self
@@ -73,6 +74,42 @@ def _schedule(text: str) -> str:
     return text
 
 
+def _items(text: str) -> list[str]:
+    return [item.strip() for item in text.split(",") if item.strip()]
+
+
+def _cidrs(text: str) -> str:
+    for item in _items(text):
+        try:
+            network = ipaddress.IPv4Network(item)
+        except ValueError as error:
+            raise ValueError(f"{error}; write for example 203.0.113.0/24") from error
+        if network.prefixlen == 0:
+            raise ValueError(
+                "0.0.0.0/0 opens the Kubernetes API to the internet; name your own networks, or "
+                "none to reach it from the VPC alone"
+            )
+    return text
+
+
+def _roles(text: str) -> str:
+    for item in _items(text):
+        if not re.fullmatch(r"arn:aws:iam::[0-9]{12}:(role|user)/.+", item):
+            raise ValueError(
+                f"{item!r} is no role's ARN; write for example arn:aws:iam::123456789012:role/admin"
+            )
+    return text
+
+
+def _expiry(text: str) -> str:
+    if text == "never":
+        return text
+    try:
+        return datetime.date.fromisoformat(text).isoformat()
+    except ValueError as error:
+        raise ValueError("needs a day, for example 2030-01-31, or never") from error
+
+
 Quantity = Annotated[str, AfterValidator(_quantity)]
 
 
@@ -83,7 +120,7 @@ class Settings(BaseModel):
         extra="forbid", frozen=True, alias_generator=to_camel, populate_by_name=True
     )
 
-    cluster_provider: Literal["embedded", "kind", "existing"] = "embedded"
+    cluster_provider: Literal["embedded", "kind", "existing", "eks"] = "embedded"
     kubernetes_version: str = Field("1.34.4", pattern=r"^1\.[0-9]+\.[0-9]+$")
     cluster_network: Annotated[str, AfterValidator(_network)] = "auto"
     cluster_reserved_memory: Quantity = "512Mi"
@@ -107,9 +144,27 @@ class Settings(BaseModel):
     privileged_pods: str = ""
     model_name: str = Field("flight-delay", pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,99}$")
 
+    layers: Literal["all", "infra"] = "all"
+    aws_region: str = Field("eu-central-1", pattern=r"^[a-z]{2}(-[a-z]+)+-[0-9]$")
+    aws_preset: Literal["trial", "team", "production"] = "trial"
+    aws_database: bool = False
+    aws_api_cidrs: Annotated[str, AfterValidator(_cidrs)] = ""
+    aws_administrators: Annotated[str, AfterValidator(_roles)] = ""
+    owner: str = Field("", pattern=r"^([^@\s,]+@[^@\s,]+\.[^@\s,]+)?$")
+    expires: Annotated[str, AfterValidator(_expiry)] = "never"
+
     @model_validator(mode="after")
     def _provider_has_what_it_needs(self) -> Self:
-        foreign = ("kubeconfig", "kube_context", "node_address")
+        foreign: tuple[str, ...] = ("kubeconfig", "kube_context", "node_address")
+        if self.cluster_provider == "eks":
+            foreign = ("kubeconfig", "kube_context")
+            if not self.owner:
+                raise ValueError(
+                    "clusterProvider eks needs owner, who is told of its cost; set it with "
+                    "`pulumi config set owner NAME@EXAMPLE.ORG`"
+                )
+            if self.cluster_network != "auto" and not self.cluster_network.endswith("/16"):
+                raise ValueError("a VPC over three zones needs a clusterNetwork of /16")
         if self.cluster_provider == "existing":
             missing = [f for f in ("kubeconfig", "image_registry") if not getattr(self, f)]
             if missing:
@@ -126,6 +181,11 @@ class Settings(BaseModel):
                 f"{self.cluster_provider}; remove them or set clusterProvider"
             )
         return self
+
+
+def items(text: str) -> tuple[str, ...]:
+    """Return what a setting lists, separated by commas."""
+    return tuple(_items(text))
 
 
 def keys() -> list[str]:

@@ -33,7 +33,7 @@ def test_an_unknown_key_is_refused_with_the_valid_ones() -> None:
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        ({"clusterProvider": "minikube"}, "'embedded', 'kind' or 'existing'"),
+        ({"clusterProvider": "minikube"}, "'embedded', 'kind', 'existing' or 'eks'"),
         ({"clusterProvider": "existing"}, "needs kubeconfig, imageRegistry"),
         ({"kubeconfig": "x"}, "belong to clusterProvider existing"),
         ({"clusterNetwork": "8.8.0.0/16"}, "private network"),

@@ -1,0 +1,1 @@
+"""Layer 1 on AWS: network, EKS, buckets, identities, registries, database and budget."""

@@ -1,0 +1,69 @@
+"""The AWS provider of a stack, and the tags by which its resources are found again."""
+
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_aws as aws
+
+TAG_PREFIX = "mlops-platform/"
+
+
+@dataclass(frozen=True, kw_only=True)
+class AccountArgs:
+    """Where a stack's resources are, and whose they are.
+
+    Attributes:
+        region: AWS region.
+        stack: name of the stack.
+        owner: who answers for it.
+        expires: day after which it may be destroyed, as 2026-01-31, or `never`.
+    """
+
+    region: str
+    stack: str
+    owner: str
+    expires: str
+
+
+def tags(args: AccountArgs) -> dict[str, str]:
+    """Return the tags that every resource of a stack bears."""
+    return {
+        f"{TAG_PREFIX}stack": args.stack,
+        f"{TAG_PREFIX}owner": args.owner,
+        f"{TAG_PREFIX}expires": args.expires,
+    }
+
+
+class Account(pulumi.ComponentResource):
+    """A region of an account.
+
+    Attributes:
+        provider: provider of every AWS resource; it tags what it makes.
+        region: name of the region.
+        stack: name of the stack.
+        tags: what the provider tags with, for things that AWS itself makes on behalf of others.
+    """
+
+    provider: aws.Provider
+    region: str
+    stack: str
+    tags: dict[str, str]
+
+    def __init__(
+        self, name: str, args: AccountArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("mlops:infra:AwsAccount", name, None, opts)
+        self.region = args.region
+        self.stack = args.stack
+        self.tags = tags(args)
+        self.provider = aws.Provider(
+            f"{name}-aws",
+            region=args.region,
+            default_tags=aws.ProviderDefaultTagsArgs(tags=self.tags),
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        self.register_outputs({"region": self.region})
+
+    def options(self) -> pulumi.ResourceOptions:
+        """Return the options of a component whose children are AWS resources."""
+        return pulumi.ResourceOptions(providers={"aws": self.provider})

@@ -1,0 +1,137 @@
+"""Everything of a stack on AWS, in the order of needs."""
+
+from dataclasses import dataclass
+
+import pulumi
+
+from mlops_infra.aws.account import Account, AccountArgs
+from mlops_infra.aws.buckets import AwsBuckets, AwsBucketsArgs, object_store
+from mlops_infra.aws.budget import Budget, BudgetArgs
+from mlops_infra.aws.database import Database, DatabaseArgs
+from mlops_infra.aws.eks_cluster import EksCluster, EksClusterArgs
+from mlops_infra.aws.encryption import Encryption, EncryptionArgs
+from mlops_infra.aws.identity import Identity, IdentityArgs
+from mlops_infra.aws.network import Network, NetworkArgs
+from mlops_infra.aws.presets import PRESETS, PresetName
+from mlops_infra.aws.registries import Registries, RegistriesArgs
+from mlops_infra.buckets import Buckets
+from mlops_infra.cluster import Cluster
+
+
+@dataclass(frozen=True, kw_only=True)
+class AwsArgs:
+    """What differs between stacks on AWS; see the configuration keys of the same names.
+
+    Attributes:
+        stack: name of the stack.
+        region: AWS region.
+        preset: size.
+        owner: e-mail address of who answers for the stack.
+        expires: day after which it may be destroyed, or `never`.
+        network: network of the VPC, /16.
+        api_cidrs: networks that reach the Kubernetes API from the internet.
+        administrators: ARNs of roles that administer the cluster.
+        database: whether there is a managed MySQL server.
+        kubernetes_version: version of the cluster, as 1.34.4.
+        node_address: address at which this machine reaches NodePorts.
+        storage_class: class of persistent volumes; empty for the default.
+        image_registry: registry of the project's images.
+        images: names of the project's images.
+        ephemeral: whether deletion may take data along.
+        artifact_expiry_days: days after which artifacts expire; 0 keeps them.
+    """
+
+    stack: str
+    region: str
+    preset: PresetName
+    owner: str
+    expires: str
+    network: str
+    api_cidrs: tuple[str, ...]
+    administrators: tuple[str, ...]
+    database: bool
+    kubernetes_version: str
+    node_address: str
+    storage_class: str
+    image_registry: str
+    images: tuple[str, ...]
+    ephemeral: bool
+    artifact_expiry_days: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class AwsInfra:
+    """What the other layers see of AWS.
+
+    Attributes:
+        cluster: the EKS cluster.
+        buckets: the buckets on S3.
+        repositories: address of each image's repository, by the image's name.
+    """
+
+    cluster: Cluster
+    buckets: Buckets
+    repositories: dict[str, pulumi.Output[str]]
+
+
+def create_on_aws(args: AwsArgs) -> AwsInfra:
+    """Register the stack's AWS resources."""
+    preset = PRESETS[args.preset]
+    cluster_name = f"mlops-{args.stack}"
+    account = Account(
+        "account",
+        AccountArgs(region=args.region, stack=args.stack, owner=args.owner, expires=args.expires),
+    )
+    Budget(
+        "budget",
+        BudgetArgs(account=account, monthly_usd=preset.monthly_budget_usd, email=args.owner),
+    )
+    key = Encryption("encryption", EncryptionArgs(account=account)).key_arn
+    network = Network(
+        "network",
+        NetworkArgs(
+            account=account, cidr=args.network, egress=preset.egress, cluster_name=cluster_name
+        ),
+    )
+    buckets = AwsBuckets(
+        "buckets",
+        AwsBucketsArgs(
+            store=object_store(args.region),
+            account=account,
+            key_arn=key,
+            ephemeral=args.ephemeral,
+            artifact_expiry_days=args.artifact_expiry_days,
+            noncurrent_days=preset.bucket_noncurrent_days,
+        ),
+    )
+    registries = Registries(
+        "registries",
+        RegistriesArgs(account=account, images=args.images, key_arn=key, ephemeral=args.ephemeral),
+    )
+    if args.database:
+        Database(
+            "database",
+            DatabaseArgs(account=account, network=network, preset=preset, key_arn=key),
+        )
+    eks = EksCluster(
+        "eks",
+        EksClusterArgs(
+            account=account,
+            network=network,
+            cluster_name=cluster_name,
+            version=args.kubernetes_version.rpartition(".")[0],
+            preset=preset,
+            key_arn=key,
+            api_cidrs=args.api_cidrs,
+            administrators=args.administrators,
+            node_address=args.node_address,
+        ),
+    )
+    Identity("identity", IdentityArgs(account=account, cluster=eks, buckets=buckets, key_arn=key))
+    cluster = Cluster(
+        "cluster",
+        access=eks.access(),
+        storage_class=args.storage_class or None,
+        image_registry=args.image_registry,
+    )
+    return AwsInfra(cluster=cluster, buckets=buckets, repositories=registries.urls)

@@ -1,0 +1,60 @@
+"""boto3 clients for a moto server on this machine, and for nothing else."""
+
+import functools
+import ipaddress
+import os
+from typing import Any
+from urllib.parse import urlsplit
+
+import boto3
+from botocore.config import Config
+
+
+class NotLocalError(Exception):
+    """The stand-in was not given a moto server of this machine."""
+
+
+class Aws:
+    """The services of one region, as a moto server plays them.
+
+    Attributes:
+        region: name of the region.
+        endpoint: URL of the moto server.
+    """
+
+    def __init__(self, region: str) -> None:
+        """Take the server from `AWS_ENDPOINT_URL`.
+
+        Raises:
+            NotLocalError: the variable is missing, or leads away from this machine.
+        """
+        self.region = region
+        self.endpoint = os.environ.get("AWS_ENDPOINT_URL", "")
+        host = urlsplit(self.endpoint).hostname or ""
+        try:
+            local = ipaddress.ip_address(host).is_loopback
+        except ValueError:
+            local = host == "localhost"
+        if not local:
+            raise NotLocalError(
+                f"this is the stand-in of the aws plugin, a test tool that needs a moto server on "
+                f"loopback, but AWS_ENDPOINT_URL is {self.endpoint or 'not set'}; run "
+                "`make rehearse`, or install Pulumi's aws plugin to reach AWS"
+            )
+
+    @functools.cache  # noqa: B019 - one instance per process
+    def client(self, service: str) -> Any:
+        """Return the client of a service; any credentials will do for moto."""
+        make: Any = boto3.client  # its overloads want a literal name
+        return make(
+            service,
+            region_name=self.region,
+            endpoint_url=self.endpoint,
+            aws_access_key_id="rehearsal",
+            aws_secret_access_key="rehearsal",  # noqa: S106 - moto checks none
+            config=Config(
+                retries={"max_attempts": 2},
+                s3={"addressing_style": "path"},
+                parameter_validation=True,
+            ),
+        )

@@ -1,0 +1,17 @@
+"""The AWS stack through the real engine, with moto as AWS."""
+
+import pytest
+
+from mlops_stack.rehearse import rehearse
+from tests.conformance.tools import find
+
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.skipif(find("pulumi") is None, reason="no pulumi; run `make toolchain`"),
+]
+
+
+@pytest.mark.parametrize(("preset", "database"), [("trial", True)])
+def test_the_aws_stack_goes_up_and_leaves_nothing(preset: str, database: bool) -> None:
+    # Raises where a step fails, where a second preview or a refresh differs, and for leftovers.
+    rehearse(preset, database=database)
