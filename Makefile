@@ -1,11 +1,12 @@
 # Thin on purpose: each target calls the program that does the work.
 STACK ?= dev
+FORMAT ?= text
 export UV = $(or $(MLOPS_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/mlops-platform)/uv/0.13.9/bin/uv
 PYTHON = .venv/bin/python
 STACK_COMMAND = $(PYTHON) -m mlops_stack
 
 .DEFAULT_GOAL := help
-.PHONY: help up preview status down toolchain toolchain-in-a-hurry toolchain-status bootstrap pipeline lint test test-unit bench
+.PHONY: help up preview run status down toolchain toolchain-in-a-hurry toolchain-status bootstrap pipeline lint test test-unit bench
 
 help: ## Show the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
@@ -14,8 +15,13 @@ up: started := $(shell date +%s)
 up: toolchain-in-a-hurry ## From whatever there is to a stack that answers [STACK=dev]
 	@$(STACK_COMMAND) up --stack $(STACK) --started $(started)
 
-preview: toolchain-in-a-hurry ## What `make up` would change [STACK=dev]
-	@$(STACK_COMMAND) preview --stack $(STACK)
+# Beside a page for reviewers or machines, progress goes where errors go.
+preview: ## What `make up` would change [STACK=dev FORMAT=text|markdown|json BASE=file]
+	@$(MAKE) --no-print-directory toolchain-in-a-hurry $(if $(filter text,$(FORMAT)),,>&2)
+	@$(STACK_COMMAND) preview --stack $(STACK) --format $(FORMAT) $(if $(BASE),--base '$(BASE)')
+
+run: ## Run the pipeline and follow it [MONTHS=1-3] [PARAMETERS="iterations=200 leaves=15"]
+	@$(STACK_COMMAND) run --stack $(STACK) --months "$(MONTHS)" $(PARAMETERS)
 
 status: ## Where everything is, and whether it answers [STACK=dev]
 	@$(STACK_COMMAND) status --stack $(STACK)
@@ -42,7 +48,7 @@ pipeline: bootstrap ## Compile the flight-delay pipeline to workloads/flight_pip
 lint: bootstrap ## Format check, lint, types
 	@.venv/bin/ruff format --check .
 	@.venv/bin/ruff check .
-	@.venv/bin/mypy stack infra platform plugins toolchain workloads
+	@.venv/bin/mypy stack policies infra platform plugins toolchain workloads
 	@$(PYTHON) -W ignore -m flight_pipeline.compile --check
 
 test-unit: bootstrap lint ## What needs neither root nor a toolchain

@@ -170,6 +170,7 @@ pulumi.export("kubeflow_url", kubeflow_pipelines.url)
 pulumi.export("kubeflow_ui_url", kubeflow_ui.url if kubeflow_ui else None)
 pulumi.export("model_name", config.model_name)
 pulumi.export("pipeline_version", pipeline.version.version)
+pulumi.export("pipeline_data", pipeline.data)
 pulumi.export("pipeline_id", pipeline.version.pipeline_id)
 pulumi.export("pipeline_version_id", pipeline.version.version_id)
 if pipeline.run and pipeline.model:

@@ -49,6 +49,7 @@ class Buckets(pulumi.ComponentResource):
         artifacts: bucket of what runs leave behind.
         models: bucket of released models, versioned where the store offers it.
         pipelines: bucket of compiled pipelines and of what their steps hand on.
+        pipelines_name: the same, known before the bucket is made.
         store: the S3 API that holds them.
     """
 
@@ -56,6 +57,7 @@ class Buckets(pulumi.ComponentResource):
     artifacts: pulumi.Output[str]
     models: pulumi.Output[str]
     pipelines: pulumi.Output[str]
+    pipelines_name: str
     store: ObjectStore
 
     def __init__(
@@ -83,7 +85,8 @@ class Buckets(pulumi.ComponentResource):
         self.datasets = bucket("datasets").bucket
         self.artifacts = bucket("artifacts", expire_days=args.artifact_expiry_days).bucket
         self.models = bucket("models", versioning=True).bucket
-        self.pipelines = bucket("pipelines", expire_days=args.artifact_expiry_days).bucket
+        self.pipelines_name = "pipelines"
+        self.pipelines = bucket(self.pipelines_name, expire_days=args.artifact_expiry_days).bucket
         self.register_outputs(
             {
                 "datasets": self.datasets,

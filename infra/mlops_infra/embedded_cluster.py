@@ -71,6 +71,8 @@ class EmbeddedClusterProvider(ResourceProvider):
         return DiffResult(
             changes=changed or health is not cluster.Health.HEALTHY,
             replaces=list(replaces),
+            # Known in a preview, so that everything in the cluster can be compared.
+            stables=["kubeconfig", "node_address", "resolved_network"],
             # Two clusters of one name cannot share a state folder.
             delete_before_replace=True,
         )

@@ -9,7 +9,7 @@ import pulumi_kubernetes as kubernetes
 
 from mlops_infra.buckets import Buckets
 from mlops_infra.cluster import Cluster
-from mlops_platform import kubeflow_manifests
+from mlops_platform import kubeflow_manifests, manifest_objects
 from mlops_platform.kubeflow_manifests import (
     DATABASE_SECRET,
     METADATA_DATABASE,
@@ -101,21 +101,19 @@ class KubeflowPipelines(pulumi.ComponentResource):
                 opts=child,
             ),
         ]
-        definitions = kubernetes.yaml.v2.ConfigGroup(
-            f"{name}-definitions",
-            objs=kubeflow_manifests.definitions(args.manifests / "cluster-scoped.yaml"),
-            opts=child,
+        definitions = manifest_objects.register(
+            f"{name}-definition",
+            kubeflow_manifests.definitions(args.manifests / "cluster-scoped.yaml"),
+            child,
         )
-        objects = args.buckets.pipelines.apply(
-            lambda bucket: kubeflow_manifests.objects(
-                args.manifests / "platform-agnostic.yaml", _settings(args, database, bucket)
-            )
-        )
-        upstream = kubernetes.yaml.v2.ConfigGroup(
+        upstream = manifest_objects.register(
             f"{name}-upstream",
-            objs=objects,
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[namespace, *secrets, definitions]),
+            kubeflow_manifests.objects(
+                args.manifests / "platform-agnostic.yaml", _settings(args, database)
+            ),
+            pulumi.ResourceOptions(parent=self, depends_on=[namespace, *secrets, *definitions]),
         )
+        # It waits for the Deployments: an address nobody serves yet is of no use.
         service = kubernetes.core.v1.Service(
             f"{name}-service",
             metadata={"name": "ml-pipeline-node", "namespace": self.namespace},
@@ -124,12 +122,11 @@ class KubeflowPipelines(pulumi.ComponentResource):
                 "selector": {"app": "ml-pipeline"},
                 "ports": [{"name": "http", "port": _API_PORT, "target_port": _API_PORT}],
             },
-            opts=child,
+            opts=pulumi.ResourceOptions(parent=self, depends_on=upstream),
         )
         self.cluster_url = f"http://ml-pipeline.{NAMESPACE}.svc.cluster.local:{_API_PORT}"
-        # The URL waits for the Deployments: an address nobody serves yet is of no use.
         self.url = pulumi.Output.all(
-            args.cluster.node_address, service.spec.ports[0].node_port, upstream.resources
+            args.cluster.node_address, service.spec.ports[0].node_port
         ).apply(lambda values: f"http://{values[0]}:{int(values[1])}")
         self.register_outputs({"url": self.url})
 
@@ -147,7 +144,7 @@ class KubeflowPipelines(pulumi.ComponentResource):
         ).database
 
 
-def _settings(args: KubeflowPipelinesArgs, database: Database, bucket: str) -> KubeflowSettings:
+def _settings(args: KubeflowPipelinesArgs, database: Database) -> KubeflowSettings:
     store = urlsplit(args.buckets.store.cluster_endpoint)
     secure = store.scheme == "https"
     return KubeflowSettings(
@@ -158,5 +155,5 @@ def _settings(args: KubeflowPipelinesArgs, database: Database, bucket: str) -> K
         store_port=store.port or (443 if secure else 80),
         store_secure=secure,
         store_region=args.buckets.store.region,
-        bucket=bucket,
+        bucket=args.buckets.pipelines_name,
     )

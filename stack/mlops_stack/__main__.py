@@ -3,6 +3,7 @@
 import argparse
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlops_stack import environment, report
@@ -14,10 +15,25 @@ if TYPE_CHECKING:
 def main() -> int:
     """Run a command; return the process's exit code."""
     parser = argparse.ArgumentParser(prog="mlops_stack", description=__doc__)
-    parser.add_argument("command", choices=["up", "preview", "status", "down", "env"])
+    parser.add_argument("command", choices=["up", "preview", "run", "status", "down", "env"])
     parser.add_argument("--stack", default="dev", help="name of the stack (default: dev)")
     parser.add_argument(
         "--started", type=float, default=time.time(), help="when the whole command began"
+    )
+    parser.add_argument("--months", default="", help="training months of a run, as 3 or 1-3")
+    parser.add_argument(
+        "parameters", nargs="*", metavar="NAME=VALUE", help="further parameters of a run"
+    )
+    parser.add_argument(
+        "--format",
+        choices=["text", "markdown", "json"],
+        default="text",
+        help="how a preview is shown: as Pulumi does, or as a reviewer's summary (default: text)",
+    )
+    parser.add_argument(
+        "--base",
+        type=Path,
+        help="summary of the target branch's preview (--format json), to compare Markdown with",
     )
     arguments = parser.parse_args()
     if arguments.command == "env":
@@ -25,13 +41,15 @@ def main() -> int:
         return 0
 
     # Imported after parsing: `env` runs at each shell's start.
+    from mlops_policies.rules import PolicyConfigError  # noqa: PLC0415
+    from mlops_stack.previews.summary import BaseError  # noqa: PLC0415
     from mlops_stack.pulumi_cli import PulumiError, Stack  # noqa: PLC0415
     from mlops_stack.settings import SettingsError, check_stack_name  # noqa: PLC0415
 
     try:
         check_stack_name(arguments.stack)
-        return _run(arguments.command, Stack(arguments.stack), arguments.started)
-    except (PulumiError, SettingsError) as problem:
+        return _run(arguments, Stack(arguments.stack))
+    except (BaseError, PolicyConfigError, PulumiError, SettingsError) as problem:
         report.error(str(problem))
         return 1
     except KeyboardInterrupt:
@@ -39,16 +57,21 @@ def main() -> int:
         return 130
 
 
-def _run(command: str, stack: "Stack", started: float) -> int:
-    match command:
+def _run(arguments: argparse.Namespace, stack: "Stack") -> int:
+    match arguments.command:
         case "up":
             from mlops_stack.up import up  # noqa: PLC0415
 
-            up(stack, started=started)
+            up(stack, started=arguments.started)
             return 0
         case "preview":
-            stack.ensure()
-            stack.run("preview", "--diff")
+            from mlops_stack.previews.command import preview  # noqa: PLC0415
+
+            return 0 if preview(stack, form=arguments.format, base=arguments.base) else 1
+        case "run":
+            from mlops_stack.run import run  # noqa: PLC0415
+
+            run(stack, months=arguments.months, assignments=arguments.parameters)
             return 0
         case "status":
             from mlops_stack.status import status  # noqa: PLC0415

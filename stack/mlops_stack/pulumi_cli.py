@@ -6,15 +6,33 @@ import os
 import shutil
 import socket
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
+
+from mlops_policies import rules
 from mlops_stack import environment
+from mlops_stack.settings import PROJECT
 from mlops_toolchain import layout
 
 
 class PulumiError(Exception):
     """The Pulumi CLI failed; it has already said why."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preview:
+    """What the engine reports of a preview.
+
+    Attributes:
+        events: the engine's events, in their order.
+        succeeded: whether the preview ended well.
+    """
+
+    events: list[dict[str, Any]]
+    succeeded: bool
 
 
 class Stack:
@@ -78,6 +96,49 @@ class Stack:
         self._clear_stale_lock()
         return self._capture(*self._options(arguments))
 
+    def preview_events(self, *arguments: str) -> Preview:
+        """Run a preview and return what the engine reports, whether it succeeds or not.
+
+        Raises:
+            PulumiError: it failed before the engine began.
+            KeyboardInterrupt: the user interrupted it, and it has ended.
+        """
+        self._clear_stale_lock()
+        process = subprocess.Popen(
+            [self._executable(), *self._options(("preview", "--json", *arguments))],
+            env={**self._environment, "PULUMI_ENABLE_STREAMING_JSON_PREVIEW": "true"},
+            cwd=layout.checkout(),
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stdout is not None  # noqa: S101 - a pipe was asked for
+        with process.stdout as stream:
+            events = [json.loads(line) for line in stream if line.startswith("{")]
+        code = _wait(process)
+        if code and not events:
+            raise PulumiError(f"`pulumi preview` ended with exit code {code}")
+        return Preview(events=events, succeeded=code == 0)
+
+    def policies(self) -> tuple[str, ...]:
+        """Return the options that apply the project's policies, as the stack tunes them.
+
+        Needs `ensure` first.
+
+        Raises:
+            PolicyConfigError: the stack's configuration of the policies is wrong.
+        """
+        prefix = f"{PROJECT}:"
+        content = yaml.safe_load(self._config.read_text()) or {}
+        config = {
+            key.removeprefix(prefix): value
+            for key, value in (content.get("config") or {}).items()
+            if key.startswith(prefix) and isinstance(value, str)
+        }
+        file = self._config.with_suffix(".policies.json")
+        file.write_text(json.dumps(rules.pack_config(config), indent=2))
+        pack = Path(__file__).resolve().parents[2] / "policies"
+        return ("--policy-pack", str(pack), "--policy-pack-config", str(file))
+
     def outputs(self) -> dict[str, Any]:
         """Return the stack's outputs, secrets included."""
         text = self._capture("stack", "output", "--json", "--show-secrets", "--stack", self.name)
@@ -135,7 +196,7 @@ class Stack:
         return name.rpartition("/")[2]
 
 
-def _wait(process: subprocess.Popen[bytes]) -> int:
+def _wait(process: subprocess.Popen[Any]) -> int:
     """Return the exit code; an interruption reaches Pulumi too, which ends in order by itself."""
     interrupted = False
     while True:

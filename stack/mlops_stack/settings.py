@@ -101,6 +101,10 @@ class Settings(BaseModel):
     training_months: Annotated[str, AfterValidator(_months)] = "1-3"
     pipeline_schedule: Annotated[str, AfterValidator(_schedule)] = ""
     pipeline_run: bool = True
+    # The policy pack reads these three itself: it runs beside the program, not in it.
+    policies: Literal["mandatory", "advisory"] = "mandatory"
+    advisory_policies: str = ""
+    privileged_pods: str = ""
     model_name: str = Field("flight-delay", pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,99}$")
 
     @model_validator(mode="after")

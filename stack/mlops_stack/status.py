@@ -26,10 +26,25 @@ def rows(stack: str, outputs: dict[str, Any]) -> list[tuple[str, str]]:
             "Kubeflow UI",
             outputs.get("kubeflow_ui_url") or "not built yet; `make toolchain`, then `make up`",
         ),
+        ("Kubeflow API", outputs.get("kubeflow_url", "-")),
         ("S3", outputs.get("s3_url", "-")),
+        *_run_row(outputs),
         ("Model", f"{name} version {version}: {url}/#/models/{name}/versions/{version}"),
         ("Metrics", ", ".join(shown) or "-"),
         ("kubectl", f". ./env.sh; kubectl --kubeconfig <({kubeconfig}) get pods --all-namespaces"),
+    ]
+
+
+def _run_row(outputs: dict[str, Any]) -> list[tuple[str, str]]:
+    run, ui = outputs.get("pipeline_run"), outputs.get("kubeflow_ui_url")
+    if not run:
+        return []
+    link = f": {ui}/#/runs/details/{run}" if ui else ""
+    return [
+        (
+            "Pipeline",
+            f"{outputs['pipeline_version']} ran in {outputs['pipeline_seconds']:.0f} s{link}",
+        )
     ]
 
 
@@ -44,6 +59,7 @@ def status(stack: Stack) -> bool:
     report.table(rows(stack.name, outputs))
     probes = {
         "MLflow": f"{outputs['mlflow_url']}/health",
+        "Kubeflow API": f"{outputs['kubeflow_url']}/apis/v1beta1/healthz",
         "S3": f"{outputs['s3_url']}/health",
     }
     if ui := outputs.get("kubeflow_ui_url"):

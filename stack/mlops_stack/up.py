@@ -19,7 +19,8 @@ def up(stack: Stack, *, started: float) -> None:
     """
     with report.phase(f"pulumi up, stack {stack.name}"):
         stack.ensure()
-        stack.run("up", "--yes", "--skip-preview")
+        # The preview comes first even so: a violated policy stops it before anything is made.
+        stack.run("up", "--yes", *stack.policies())
     report.plain("")
     report.table(rows(stack.name, stack.outputs()))
     suffix = "" if stack.name == "dev" else f" STACK={stack.name}"
@@ -27,6 +28,7 @@ def up(stack: Stack, *, started: float) -> None:
     report.plain(f"Up in {time.time() - started:.0f} s. Next:")
     report.table(
         [
+            (f"make run{suffix} MONTHS=1-6", "train on other months, against the champion"),
             (f"make status{suffix}", "whether everything still answers"),
             (f"make preview{suffix}", "what a change would do"),
             (f"make down{suffix}", "destroy all of it, and prove it"),

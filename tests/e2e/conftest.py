@@ -22,9 +22,11 @@ class Commands:
 
     name: str
 
-    def run(self, command: str, *, check: bool = True) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, command: str, *words: str, check: bool = True
+    ) -> subprocess.CompletedProcess[str]:
         result = subprocess.run(
-            [sys.executable, "-m", "mlops_stack", command, "--stack", self.name],
+            [sys.executable, "-m", "mlops_stack", command, "--stack", self.name, *words],
             cwd=CHECKOUT,
             capture_output=True,
             text=True,

@@ -17,6 +17,9 @@ from mlops_infra import object_store
 from mlops_infra.node import cluster
 from mlops_infra.node.leftovers import leftovers
 from mlops_infra.object_store import Connection
+from mlops_toolchain import layout
+from mlops_workloads.model_version import find_champion
+from mlops_workloads.pipelines_api import PipelinesApi
 from tests.e2e.conftest import CHECKOUT, Commands
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1500)]
@@ -55,8 +58,8 @@ def _wait(condition: Callable[[], bool], what: str, seconds: float = 90) -> None
     pytest.fail(f"{what} did not happen within {seconds:.0f} s")
 
 
-def _processes(name: str, program: str) -> list[int]:
-    """Return the processes of a program in the cluster of that name."""
+def _processes(name: str, program: str, argument: bytes = b"") -> list[int]:
+    """Return the processes of a program in the cluster of that name, with an argument if given."""
     found = []
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
@@ -66,7 +69,8 @@ def _processes(name: str, program: str) -> list[int]:
             groups = (entry / "cgroup").read_text()
         except OSError:
             continue
-        if Path(words[0].decode()).name == program and f"mlops-{name}/" in groups:
+        named = Path(words[0].decode()).name == program and (not argument or argument in words)
+        if named and f"mlops-{name}/" in groups:
             found.append(int(entry.name))
     return found
 
@@ -92,9 +96,9 @@ def test_the_model_is_registered_with_what_a_data_scientist_looks_at(
         params={"run_id": outputs["model_run"], "path": "plots"},
     ).json()["files"]
     assert {Path(p["path"]).name for p in plots} == {
-        "roc.png",
-        "calibration.png",
-        "feature_importance.png",
+        "roc.svg",
+        "calibration.svg",
+        "feature_importance.svg",
     }
 
 
@@ -104,6 +108,108 @@ def test_the_model_is_in_its_bucket_and_the_data_in_its_own(outputs: dict[str, A
     assert any(key.startswith("mlflow/") and key.endswith("/MLmodel") for key in artifacts)
     data = _keys(s3, "datasets")
     assert len([key for key in data if "/flights/year=2013/month=" in key]) == 12
+
+
+def test_the_run_has_succeeded_and_left_its_artifacts_and_outcome(
+    outputs: dict[str, Any],
+) -> None:
+    run = PipelinesApi(outputs["kubeflow_url"]).run(outputs["pipeline_run"])
+    assert run is not None
+    assert run["state"] == "SUCCEEDED"
+    keys = _keys(_s3(outputs), "pipelines")
+    for artifact in ("training_set", "model", "report"):
+        assert any(key.startswith("artifacts/") and artifact in key for key in keys), keys
+    assert _outcome(outputs, outputs["pipeline_run"])["state"] == "SUCCEEDED"
+
+
+def _outcome(outputs: dict[str, Any], run: str) -> dict[str, Any]:
+    key = f"outcomes/{run}.json"
+    body = _s3(outputs).get_object(Bucket="pipelines", Key=key)["Body"].read()
+    outcome: dict[str, Any] = json.loads(body)
+    return outcome
+
+
+def _champion(outputs: dict[str, Any]) -> str:
+    return str(find_champion(outputs["mlflow_url"], outputs["model_name"])["version"])  # type: ignore[index]
+
+
+def test_an_unchanged_step_is_reused_and_an_equal_model_is_not_promoted(
+    stack: Commands, outputs: dict[str, Any]
+) -> None:
+    text = stack.run("run").stdout
+    assert "↺ preprocess (reused)" in text
+    assert "↺ train (reused)" in text
+    assert "✓ evaluate" in text
+    assert "✓ deploy" not in text
+    assert "not promoted; against version 1" in text
+    assert _champion(outputs) == "1"
+
+
+def test_bad_parameters_are_refused_before_anything_is_submitted(
+    stack: Commands, outputs: dict[str, Any]
+) -> None:
+    api = PipelinesApi(outputs["kubeflow_url"])
+    before = api.run_count()
+    refused = stack.run("run", "evaluation_month=2", "leafs=3", check=False)
+    assert refused.returncode == 1
+    assert "evaluation_month 2 is among the training months 1-3" in refused.stderr
+    assert "there is no parameter 'leafs'; did you mean leaves?" in refused.stderr
+    assert api.run_count() == before
+
+
+def test_a_run_survives_a_killed_step_and_a_killed_database(
+    stack: Commands, outputs: dict[str, Any]
+) -> None:
+    """A worse model on other data: nothing is reused, and it must not be promoted."""
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "mlops_stack", "run", "--stack", stack.name),
+            *("--months", "1", "evaluation_month=4", "iterations=3", "leaves=2"),
+        ],
+        cwd=CHECKOUT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    kubectl = _kubectl(stack)
+
+    def pods(selector: str, field: str) -> list[str]:
+        done = kubectl("get", "pods", "--selector", selector, "--output", f"jsonpath={field}")
+        return done.split()
+
+    def main_of_a_step() -> list[int]:
+        return _processes(stack.name, "python3", b"kfp.dsl.executor_main")
+
+    _wait(lambda: bool(main_of_a_step()), "a step")
+    os.kill(main_of_a_step()[0], signal.SIGKILL)
+    (database,) = pods("app.kubernetes.io/name=mariadb", "{.items[*].metadata.name}")
+    kubectl("delete", "pod", database, "--grace-period=0", "--force", "--wait=false")
+    text, _ = process.communicate(timeout=600)
+    assert process.returncode == 0, text
+    assert "not promoted; against version 1" in text
+    assert _champion(outputs) == "1"
+    # The database that was killed still knows the runs of before.
+    assert PipelinesApi(outputs["kubeflow_url"]).run(outputs["pipeline_run"])
+    assert pods("app.kubernetes.io/name=mariadb", "{.items[*].metadata.name}") != [database]
+
+
+def _kubectl(stack: Commands) -> Callable[..., str]:
+    kubeconfig = cluster.read(stack.name).state_folder
+
+    def run(*words: str) -> str:
+        return subprocess.run(
+            [
+                str(layout.bin_dir() / "kubectl"),
+                *("--kubeconfig", f"{kubeconfig}/kubernetes/admin.conf"),
+                *("--namespace", "kubeflow", *words),
+            ],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        ).stdout
+
+    return run
 
 
 def _s3(outputs: dict[str, Any]) -> Any:
@@ -134,6 +240,7 @@ def test_status_says_that_everything_answers(stack: Commands) -> None:
     text = stack.run("status").stdout
     assert "✓ MLflow answers" in text
     assert "✓ S3 answers" in text
+    assert "✓ Kubeflow API answers" in text
 
 
 def test_no_secret_is_in_the_state_or_the_outputs_of_a_command(
@@ -194,7 +301,7 @@ def test_an_interrupted_up_converges_beside_another_stack(
 ) -> None:
     other = new_stack("stop")
     # In the engine's start, in the cluster's boot, and while Pods come up.
-    for seconds in (2, 9, 22):
+    for seconds in (2, 9, 30):
         process = subprocess.Popen(
             [sys.executable, "-m", "mlops_stack", "up", "--stack", other.name],
             cwd=CHECKOUT,
@@ -207,12 +314,27 @@ def test_an_interrupted_up_converges_beside_another_stack(
         process.wait(timeout=300)
     other.run("up")
     assert other.stack.outputs()["model_version"]
-    # Both are up; the older one is still itself, and goes first.
+    # Both are up; the older one is still itself, and goes first, in the middle of a run.
     assert cluster.read(stack.name).health is cluster.Health.HEALTHY
+    _start_run(stack)
     text = stack.run("down").stdout
     assert text.splitlines()[-1].startswith("leftovers: 0")
     assert cluster.read(other.name).health is cluster.Health.HEALTHY
     assert "✓ MLflow answers" in other.run("status").stdout
+
+
+def _start_run(stack: Commands) -> None:
+    """Start a run that computes, and return once one of its pods is there."""
+    outputs = stack.stack.outputs()
+    api = PipelinesApi(outputs["kubeflow_url"])
+    run = api.create_run(
+        name="active",
+        experiment=api.experiment("flight-delay"),
+        pipeline=outputs["pipeline_id"],
+        version=outputs["pipeline_version_id"],
+        parameters={**outputs["pipeline_data"], "training_months": "5", "evaluation_month": 6},
+    )
+    _wait(lambda: "root-driver" in str(api.run(run)), "the run's first pod")
 
 
 def test_down_of_a_dead_cluster_leaves_nothing(new_stack: Callable[[str], Commands]) -> None:

@@ -19,6 +19,12 @@ _COMPUTED: dict[str, dict[str, Any]] = {
         "node_address": "172.18.0.2",
     },
     "pulumi-python:dynamic/mlops:Credentials": {"access_key": "AK", "secret_key": "SK"},
+    "pulumi-python:dynamic/mlops:PipelineVersion": {
+        "pipeline_id": "p",
+        "version": "flight-delay-12345678",
+        "version_id": "v",
+    },
+    "pulumi-python:dynamic/mlops:PipelineRun": {"run_id": "r", "seconds": 60},
     "pulumi-python:dynamic/mlops:ModelVersion": {
         "version": "1",
         "run_id": "r",

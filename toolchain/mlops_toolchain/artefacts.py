@@ -25,6 +25,7 @@ COREDNS = "1.12.4"
 PAUSE = "3.10.1"
 VERSITYGW = "1.8.0"
 LOCAL_PATH_PROVISIONER = "0.0.33"
+ACTIONLINT = "1.7.7"
 PULUMI = "3.259.0"
 PULUMI_KUBERNETES = "4.34.2"
 HELM = "3.19.0"
@@ -196,6 +197,17 @@ ARTEFACTS = (
         needs=("go",),
         seconds=80,
         megabytes=1000,
+    ),
+    # Checks the workflows; nothing of a stack needs it.
+    Artefact(
+        name="actionlint",
+        version=ACTIONLINT,
+        licence="MIT",
+        recipe=GoPrograms(module="actionlint", programs=_same("actionlint")),
+        needs=("go",),
+        seconds=15,
+        megabytes=60,
+        optional=True,
     ),
     Artefact(
         name="local-path-provisioner",

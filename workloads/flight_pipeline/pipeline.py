@@ -26,6 +26,8 @@ def _step(task: dsl.PipelineTask, *, cpu: str, memory: str) -> dsl.PipelineTask:
     kubernetes.use_field_path_as_env(task, "KFP_RUN_ID", "metadata.labels['pipeline/runid']")
     return (
         task.set_env_variable("HOME", "/tmp")  # noqa: S108 - the step's own
+        # Threads that wait for a busy core sleep instead of spinning.
+        .set_env_variable("OMP_WAIT_POLICY", "passive")
         .set_cpu_request(cpu)
         .set_memory_request(memory)
         .set_memory_limit("3Gi")

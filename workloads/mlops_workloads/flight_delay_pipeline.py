@@ -55,11 +55,13 @@ class FlightDelayPipeline(pulumi.ComponentResource):
     """The pipeline, uploaded and, if wanted, run to its end.
 
     Attributes:
+        data: the parameters that say where data and outcomes are, the same for every run.
         version: the uploaded version.
         run: the run that `up` waited for, or None.
         model: the champion after that run, or None.
     """
 
+    data: dict[str, pulumi.Input[str]]
     version: PipelineVersion
     run: PipelineRun | None
     model: ModelVersion | None
@@ -96,11 +98,11 @@ class FlightDelayPipeline(pulumi.ComponentResource):
             content=_COMPILED.read_text().replace(compiled, actual),
             opts=child,
         )
-        given = {
-            **parameters,
+        self.data = {
             "data": args.dataset.uri,
             "outcomes": pulumi.Output.format("s3://{0}/outcomes", args.buckets.pipelines),
         }
+        given = {**parameters, **self.data}
         if args.schedule:
             RecurringRun(
                 f"{name}-schedule",
@@ -116,6 +118,7 @@ class FlightDelayPipeline(pulumi.ComponentResource):
             self.run = PipelineRun(
                 f"{name}-run",
                 version=self.version,
+                kubeconfig=args.cluster.kubeconfig,
                 experiment=_NAME,
                 parameters=given,
                 opts=child,

@@ -207,6 +207,7 @@ class PipelineRunProvider(ResourceProvider):
             RunFailedError: the run failed; the message shows the step's last lines.
         """
         # Only this process follows runs; a preview that imports the module does not.
+        from mlops_workloads import step_logs  # noqa: PLC0415
         from mlops_workloads.pipeline_runs import follow  # noqa: PLC0415
 
         api = PipelinesApi(props["api_url"])
@@ -218,18 +219,25 @@ class PipelineRunProvider(ResourceProvider):
             version=props["version_id"],
             parameters=props["parameters"],
         )
-        follow(api, run, timeout=_RUN_TIMEOUT_SECONDS, say=lambda line: print(line, flush=True))
+        follow(
+            api,
+            run,
+            api.step_names(props["pipeline_id"], props["version_id"]),
+            logs=step_logs.reader(props["kubeconfig"]),
+            timeout=_RUN_TIMEOUT_SECONDS,
+            say=lambda line: print(line, flush=True),
+        )
         seconds = (datetime.now(UTC) - started).total_seconds()
         return CreateResult(run, {**props, "run_id": run, "seconds": round(seconds)})
 
     def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
         """Run again for another version or other parameters."""
         replaces = _changed(olds, news, "version_id", "parameters", "experiment")
-        moved = _changed(olds, news, "api_url")
+        moved = _changed(olds, news, "api_url", "kubeconfig")
         return DiffResult(changes=bool(replaces or moved), replaces=replaces)
 
     def update(self, id_: str, olds: dict[str, Any], news: dict[str, Any]) -> UpdateResult:
-        """Note a moved address."""
+        """Note a moved address or other credentials."""
         return UpdateResult({**news, "run_id": id_, "seconds": olds["seconds"]})
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
@@ -257,6 +265,7 @@ class PipelineRun(Resource, module="mlops", name="PipelineRun"):
         name: str,
         *,
         version: PipelineVersion,
+        kubeconfig: pulumi.Input[str],
         experiment: str,
         parameters: Mapping[str, Any],
         opts: pulumi.ResourceOptions | None = None,
@@ -266,6 +275,7 @@ class PipelineRun(Resource, module="mlops", name="PipelineRun"):
             name,
             {
                 "api_url": version.api_url,
+                "kubeconfig": kubeconfig,
                 "display_name": name,
                 "experiment": experiment,
                 "pipeline_id": version.pipeline_id,

@@ -1,15 +1,15 @@
 """Following a pipeline's run: its steps with their times, and why it failed."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
 from mlops_workloads.pipelines_api import PipelinesApi, PipelinesApiError
+from mlops_workloads.step_logs import StepLogs
 
 _POLL_SECONDS = 0.5
-_LOG_LINES = 15
 _ENDED: Final = frozenset({"SUCCEEDED", "FAILED", "CANCELED", "SKIPPED"})
 # States of a step that ended, with the sign to show it by.
 _SIGNS: Final[Mapping[str, str]] = {
@@ -35,43 +35,54 @@ class Step:
         name: the task's name in the pipeline.
         state: the API's word, such as RUNNING or SUCCEEDED.
         seconds: from its start to its end, or to now.
-        pod: name of its pod; empty when it had none.
     """
 
     name: str
     state: str
     seconds: float
-    pod: str
 
 
-def steps(run: Mapping[str, Any]) -> list[Step]:
+def steps(run: Mapping[str, Any], names: Collection[str]) -> list[Step]:
     """Return the steps of a run in the order of their start, without Kubeflow's own tasks.
 
     Args:
         run: the API's answer.
+        names: the pipeline's own tasks.
     """
     tasks = (run.get("run_details") or {}).get("task_details") or []
-    own = _step_names(run)
+    # A step whose result is reused succeeds without its executor, which would start when it does.
+    reused = {
+        task.get("start_time")
+        for task in tasks
+        if task.get("display_name") == "executor" and task.get("state") == "SKIPPED"
+    }
     return [
         Step(
             name=task["display_name"],
-            state=task.get("state", "PENDING"),
+            state="CACHED" if task.get("start_time") in reused else task.get("state", "PENDING"),
             seconds=_seconds(task),
-            pod=_pod(task),
         )
         for task in sorted(tasks, key=lambda task: str(task.get("start_time")))
-        if task.get("display_name") in own and task.get("start_time")
+        if task.get("display_name") in names and task.get("start_time")
     ]
 
 
 def follow(
-    api: PipelinesApi, run: str, *, timeout: float, say: Callable[[str], None]
+    api: PipelinesApi,
+    run: str,
+    names: Collection[str],
+    *,
+    logs: StepLogs,
+    timeout: float,
+    say: Callable[[str], None],
 ) -> dict[str, Any]:
     """Wait until a run has ended; return the API's answer.
 
     Args:
         api: where it runs.
         run: its id.
+        names: the pipeline's own tasks.
+        logs: reads what a failed step has printed.
         timeout: seconds after which to give up; the run goes on.
         say: told each step as it starts and ends.
 
@@ -95,34 +106,33 @@ def follow(
         unanswered = None
         if found is None:
             raise RunFailedError(f"run {run} is gone: somebody deleted it while it was followed")
-        for line in _news(found, shown):
+        for line in _news(found, names, shown):
             say(line)
         if found.get("state") in _ENDED:
             break
         time.sleep(_POLL_SECONDS)
     if found["state"] != "SUCCEEDED":
-        raise RunFailedError(failure(api, found))
+        raise RunFailedError(failure(found, names, logs))
     return found
 
 
-def failure(api: PipelinesApi, run: Mapping[str, Any]) -> str:
+def failure(run: Mapping[str, Any], names: Collection[str], logs: StepLogs) -> str:
     """Return why a run failed: each failed step with the last lines of its log."""
     state = str(run["state"]).lower()
     lines = [f"run {run['display_name']} {state}"]
     if message := (run.get("error") or {}).get("message"):
         lines.append(str(message))
-    for step in steps(run):
+    for step in steps(run, names):
         if _SIGNS.get(step.state) != "✗":
             continue
         lines.append(f"step {step.name} {step.state.lower()} after {step.seconds:.0f} s")
-        log = api.step_log(str(run["run_id"]), step.pod) if step.pod else ""
-        kept = log.rstrip().splitlines()[-_LOG_LINES:]
+        kept = logs(str(run["run_id"]), step.name)
         lines += [f"  | {line}" for line in kept] or ["  its log is gone"]
     return "\n".join(lines)
 
 
-def _news(run: Mapping[str, Any], shown: dict[str, str]) -> Iterator[str]:
-    for step in steps(run):
+def _news(run: Mapping[str, Any], names: Collection[str], shown: dict[str, str]) -> Iterator[str]:
+    for step in steps(run, names):
         sign = _SIGNS.get(step.state)
         told = shown.get(step.name)
         if sign and told != step.state:
@@ -132,20 +142,6 @@ def _news(run: Mapping[str, Any], shown: dict[str, str]) -> Iterator[str]:
         elif not sign and told is None:
             shown[step.name] = "started"
             yield f"• {step.name}"
-
-
-def _step_names(run: Mapping[str, Any]) -> set[str]:
-    """Return the names of the tasks that run a component's own code."""
-    spec = run.get("pipeline_spec") or {}
-    spec = spec.get("pipeline_spec", spec)
-    components = spec.get("components", {})
-    dags = [spec.get("root", {}), *components.values()]
-    return {
-        name
-        for graph in dags
-        for name, task in graph.get("dag", {}).get("tasks", {}).items()
-        if "executorLabel" in components.get(task["componentRef"]["name"], {})
-    }
 
 
 def _seconds(task: Mapping[str, Any]) -> float:
@@ -158,8 +154,3 @@ def _seconds(task: Mapping[str, Any]) -> float:
 
 def _time(text: str) -> datetime:
     return datetime.fromisoformat(text.replace("Z", "+00:00"))
-
-
-def _pod(task: Mapping[str, Any]) -> str:
-    children = [child.get("pod_name", "") for child in task.get("child_tasks") or []]
-    return str(task.get("pod_name") or (children[-1] if children else ""))

@@ -64,6 +64,19 @@ class PipelinesApi:
         )
         return str(version["pipeline_version_id"])
 
+    def step_names(self, pipeline: str, version: str) -> frozenset[str]:
+        """Return the names of a version's tasks that run a component's own code."""
+        found = self._call("GET", f"pipelines/{pipeline}/versions/{version}")["pipeline_spec"]
+        # With options of Kubernetes, the compiled file has two documents.
+        spec = found.get("pipeline_spec", found)
+        components = spec.get("components", {})
+        return frozenset(
+            name
+            for graph in (spec["root"], *components.values())
+            for name, task in graph.get("dag", {}).get("tasks", {}).items()
+            if "executorLabel" in components[task["componentRef"]["name"]]
+        )
+
     def version_exists(self, pipeline: str, version: str) -> bool:
         """Return whether the pipeline still has this version."""
         return self._get(f"pipelines/{pipeline}/versions/{version}") is not None
@@ -100,21 +113,9 @@ class PipelinesApi:
         """Return a run with its tasks, or None when there is none."""
         return self._get(f"runs/{run}")
 
-    def terminate_run(self, run: str) -> None:
-        """Ask a run to end."""
-        self._call("POST", f"runs/{run}:terminate")
-
-    def delete_run(self, run: str) -> None:
-        """Delete a run and its pods; one that is gone is no error."""
-        self._delete(f"runs/{run}")
-
-    def step_log(self, run: str, pod: str) -> str:
-        """Return what a step's pod printed; empty when nothing is kept of it."""
-        path = f"/apis/v1alpha1/runs/{run}/nodes/{pod}/log"
-        try:
-            return self._client.get(path).raise_for_status().text
-        except httpx.HTTPError:
-            return ""
+    def run_count(self) -> int:
+        """Return how many runs there are."""
+        return int(self._call("GET", "runs", params={"page_size": 1}).get("total_size", 0))
 
     def create_recurring_run(
         self,

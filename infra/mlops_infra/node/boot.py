@@ -92,7 +92,10 @@ def write_files(node: config.NodeConfig) -> None:
     }
     files |= {f"patches/{name}": text for name, text in config.static_pod_patches().items()}
     for name, text in files.items():
-        (state.node_config / name).write_text(text)
+        file = state.node_config / name
+        # kube-proxy ends when its file is written, whether or not with another content.
+        if not file.exists() or file.read_text() != text:
+            file.write_text(text)
 
 
 class Node:

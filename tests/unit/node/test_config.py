@@ -149,3 +149,15 @@ def test_the_node_sees_the_folders_of_its_tools_once(tmp_path: Path) -> None:
         visible=(view, tmp_path / "not-there"),
     )
     assert tools.shown_in_node() == (cache, view)
+
+
+def test_files_that_stay_the_same_are_not_written_again(node: config.NodeConfig) -> None:
+    boot.write_files(node)
+    folder = node.state.node_config
+    before = {file: file.stat().st_mtime_ns for file in folder.rglob("*") if file.is_file()}
+    assert folder / "kube-proxy.yaml" in before
+    changed = dataclasses.replace(node, spec=dataclasses.replace(node.spec, reserved_memory="2Gi"))
+    boot.write_files(changed)
+    written = {file.name for file, time in before.items() if file.stat().st_mtime_ns != time}
+    # kube-proxy ends when its file is written: an update of something else must leave it alone.
+    assert written == {"kubeadm.yaml"}

@@ -448,6 +448,18 @@ def test_go_modules_pin_the_versions_of_the_list(module: str, path: str, version
     assert re.search(rf"^\s*(require )?{re.escape(path)} v{re.escape(version)}\b", text, re.M)
 
 
+def test_the_ui_comes_from_the_backends_verified_module() -> None:
+    recipe = artefacts.BY_NAME["kubeflow-ui"].recipe
+    sums = [source for source in recipe.sources() if source.name == "go.sum"]
+    assert len(sums) == 1
+    verified = f"github.com/kubeflow/pipelines {artefacts.KUBEFLOW_MODULE} h1:"
+    assert verified in sums[0].read_text()
+    # Only optional things need it, so that no stack has to wait.
+    needing = [a for a in artefacts.ARTEFACTS if {"node", "kubeflow-ui"} & set(a.needs)]
+    assert needing
+    assert all(artefact.optional for artefact in needing)
+
+
 def test_the_python_lock_pins_the_versions_of_the_list() -> None:
     lock = tomllib.loads((CHECKOUT / "uv.lock").read_text())
     locked = {package["name"]: package.get("version") for package in lock["package"]}

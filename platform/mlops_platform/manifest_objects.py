@@ -1,0 +1,71 @@
+"""Rendered manifests as resources of the program, one each.
+
+The YAML components of the Kubernetes provider expand manifests inside the provider, which a preview
+without a cluster skips: the objects would be in no first preview, and no policy would see them.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+import pulumi
+import pulumi_kubernetes as kubernetes
+
+_CLASSES: Final[Mapping[tuple[str, str], Callable[..., pulumi.Resource]]] = {
+    ("v1", "ConfigMap"): kubernetes.core.v1.ConfigMap,
+    ("v1", "Service"): kubernetes.core.v1.Service,
+    ("v1", "ServiceAccount"): kubernetes.core.v1.ServiceAccount,
+    ("apps/v1", "Deployment"): kubernetes.apps.v1.Deployment,
+    ("rbac.authorization.k8s.io/v1", "Role"): kubernetes.rbac.v1.Role,
+    ("rbac.authorization.k8s.io/v1", "RoleBinding"): kubernetes.rbac.v1.RoleBinding,
+    ("scheduling.k8s.io/v1", "PriorityClass"): kubernetes.scheduling.v1.PriorityClass,
+    (
+        "apiextensions.k8s.io/v1",
+        "CustomResourceDefinition",
+    ): kubernetes.apiextensions.v1.CustomResourceDefinition,
+}
+_CAPITAL = re.compile(r"(?<=[a-z])([A-Z])")
+
+
+class UnknownKindError(Exception):
+    """A manifest is of a kind that this module has no class for."""
+
+
+def register(
+    prefix: str, manifests: Sequence[Mapping[str, Any]], opts: pulumi.ResourceOptions
+) -> list[pulumi.Resource]:
+    """Register each manifest as `PREFIX-KIND-NAME`.
+
+    Args:
+        prefix: begin of the resources' names.
+        manifests: objects as in YAML.
+        opts: options of each.
+
+    Raises:
+        UnknownKindError: before anything is registered.
+    """
+    for manifest in manifests:
+        if (manifest["apiVersion"], manifest["kind"]) not in _CLASSES:
+            raise UnknownKindError(
+                f"{manifest['apiVersion']} {manifest['kind']} {manifest['metadata']['name']}: "
+                "add its class to manifest_objects.py"
+            )
+    return [
+        _CLASSES[manifest["apiVersion"], manifest["kind"]](
+            f"{prefix}-{manifest['kind'].lower()}-{manifest['metadata']['name']}",
+            **_arguments(manifest),
+            opts=opts,
+        )
+        for manifest in manifests
+    ]
+
+
+def _arguments(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    found = {
+        _CAPITAL.sub(r"_\1", key).lower(): value
+        for key, value in manifest.items()
+        if key not in ("apiVersion", "kind", "status")
+    }
+    # Generators leave it behind, and the API server sets it.
+    found["metadata"] = {k: v for k, v in found["metadata"].items() if k != "creationTimestamp"}
+    return found

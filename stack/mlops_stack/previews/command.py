@@ -1,0 +1,36 @@
+"""`make preview`: what `make up` would change, as Pulumi shows it or as a reviewer reads it."""
+
+from pathlib import Path
+from typing import Literal
+
+from mlops_stack import report
+from mlops_stack.previews import markdown, plan, summary
+from mlops_stack.pulumi_cli import Stack
+
+Form = Literal["text", "markdown", "json"]
+
+
+def preview(stack: Stack, *, form: Form, base: Path | None = None) -> bool:
+    """Show what an update would do; return whether it could be done.
+
+    Needs neither a cluster nor credentials of one.
+
+    Args:
+        stack: the stack.
+        form: how to show it.
+        base: summary of the target branch's preview, for a page to compare with.
+
+    Raises:
+        BaseError: the base is no such summary.
+        PulumiError: Pulumi failed; it has said why.
+    """
+    compared = None if base is None else summary.read_base(base)
+    stack.ensure()
+    if form == "text":
+        stack.run("preview", "--diff", *stack.policies())
+        return True
+    found = stack.preview_events(*stack.policies())
+    read = plan.read(stack.name, found.events)
+    page = summary.render(read) if form == "json" else markdown.render(read, compared)
+    report.plain(page.rstrip("\n"))
+    return found.succeeded

@@ -1,0 +1,221 @@
+"""Kubeflow's UI in a browser, on a run that has finished.
+
+MLOPS_E2E_STACK=NAME uses a stack that is up instead of one of its own. MLOPS_SCREENSHOTS=FOLDER
+keeps pictures of what the tests see.
+"""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import kfp
+import pytest
+from playwright.sync_api import Page, expect, sync_playwright
+
+from mlops_infra import object_store
+from mlops_infra.object_store import Connection
+from mlops_toolchain import host_packages, layout
+from mlops_toolchain.artefacts import TEST_PACKAGES
+from tests.e2e.conftest import Commands
+from tests.e2e.ui_pipeline import pipeline
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1500)]
+
+_RUN_SECONDS = 300
+_LOAD_MILLISECONDS = 30_000
+
+
+@pytest.fixture(scope="module")
+def outputs(new_stack: Callable[[str], Commands]) -> dict[str, Any]:
+    if existing := os.environ.get("MLOPS_E2E_STACK"):
+        return Commands(existing).stack.outputs()
+    commands = new_stack("ui")
+    commands.run("up")
+    return commands.stack.outputs()
+
+
+@pytest.fixture(scope="module")
+def url(outputs: dict[str, Any]) -> str:
+    url = outputs["kubeflow_ui_url"]
+    assert url, "the stack was made without the UI; run `make toolchain`"
+    return str(url)
+
+
+@pytest.fixture(scope="module")
+def run_id(outputs: dict[str, Any]) -> str:
+    """A run that has succeeded."""
+    client = kfp.Client(host=outputs["kubeflow_url"])
+    run = client.create_run_from_pipeline_func(pipeline, arguments={}, enable_caching=False)
+    finished = client.wait_for_run_completion(run.run_id, timeout=_RUN_SECONDS, sleep_duration=1)
+    assert finished.state == "SUCCEEDED"
+    return str(run.run_id)
+
+
+@pytest.fixture(scope="module")
+def browser_page() -> Iterator[Page]:
+    if os.geteuid() == 0:
+        host_packages.ensure(TEST_PACKAGES)
+    chromium = shutil.which("chromium")
+    assert chromium, "Debian's chromium is not installed; run this as root, which installs it"
+    with sync_playwright() as playwright:
+        # Its sandbox refuses to run as root; the page is our own.
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 1440, "height": 900})
+        page.set_default_timeout(_LOAD_MILLISECONDS)
+        yield page
+        browser.close()
+
+
+@pytest.fixture
+def page(browser_page: Page, url: str, run_id: str) -> Page:
+    """The run's graph, freshly loaded."""
+    browser_page.goto("about:blank")
+    browser_page.goto(f"{url}/#/runs/details/{run_id}")
+    _wait_for_graph(browser_page)
+    return browser_page
+
+
+def _node(page: Page, name: str) -> Any:
+    """Return a node of the graph: of a task, or `TASK.ARTIFACT`."""
+    kind = "artifact" if "." in name else "task"
+    return page.locator(f'.react-flow__node[data-id="{kind}.{name}"]')
+
+
+def _wait_for_graph(page: Page) -> None:
+    expect(_node(page, "evaluate.card")).to_be_visible(timeout=_LOAD_MILLISECONDS)
+    # The map in the corner may lie over a node.
+    page.add_style_tag(content=".react-flow__minimap { pointer-events: none }")
+
+
+def _open(page: Page, name: str, tab: str | None = None) -> Any:
+    """Open a node's panel; return it."""
+    _node(page, name).click()
+    if tab:
+        page.get_by_role("button", name=tab).click()
+    return page.locator("body")
+
+
+def _keep(page: Page, name: str) -> None:
+    if folder := os.environ.get("MLOPS_SCREENSHOTS"):
+        page.wait_for_timeout(1500)  # charts and panels move into place
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        page.screenshot(path=Path(folder, f"{name}.png"))
+
+
+def _kubectl(outputs: dict[str, Any], tmp_path: Path, *arguments: str) -> str:
+    kubeconfig = tmp_path / "kubeconfig"
+    kubeconfig.write_text(outputs["kubeconfig"])
+    return subprocess.run(
+        [layout.bin_dir() / "kubectl", "--kubeconfig", kubeconfig, "-n", "kubeflow", *arguments],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+
+
+def test_the_graph_of_a_run(page: Page, run_id: str, url: str) -> None:
+    nodes = {node.get_attribute("data-id") for node in page.locator(".react-flow__node").all()}
+    assert nodes == {
+        "task.make",
+        "task.evaluate",
+        "artifact.make.data",
+        "artifact.evaluate.card",
+        "artifact.evaluate.curve",
+        "artifact.evaluate.metrics",
+    }
+    _keep(page, "kubeflow-graph")
+
+
+def test_a_page_asks_nobody_but_its_own_server(browser_page: Page, url: str, run_id: str) -> None:
+    requests: list[str] = []
+    browser_page.on("request", lambda request: requests.append(request.url))
+    browser_page.goto("about:blank")
+    browser_page.goto(f"{url}/#/runs/details/{run_id}")
+    expect(_node(browser_page, "evaluate")).to_be_visible(timeout=_LOAD_MILLISECONDS)
+    assert any("ml_metadata" in request for request in requests)
+    assert [r for r in requests if not r.startswith((url, "data:", "about:"))] == []
+
+
+def test_a_steps_inputs_are_previewed(page: Page) -> None:
+    panel = _open(page, "evaluate")
+    expect(panel).to_contain_text("s3://pipelines/")
+    expect(panel).to_contain_text("2,4", timeout=_LOAD_MILLISECONDS)
+    _keep(page, "kubeflow-step")
+
+
+def test_metrics_are_a_table(page: Page) -> None:
+    panel = _open(page, "evaluate.metrics", "Visualization")
+    expect(panel).to_contain_text("Scalar Metrics: metrics")
+    expect(panel).to_contain_text("roc_auc")
+    expect(panel).to_contain_text("0.7125")
+
+
+def test_a_classifiers_metrics_are_charts(page: Page) -> None:
+    panel = _open(page, "evaluate.curve", "Visualization")
+    expect(panel).to_contain_text("ROC Curve: curve")
+    expect(
+        page.locator(".rv-xy-plot__series--line path, path.rv-xy-plot__series--line").first
+    ).to_be_attached()
+    expect(panel).to_contain_text("Confusion Matrix: curve")
+    expect(panel).to_contain_text("93")
+    _keep(page, "kubeflow-metrics")
+
+
+def test_a_page_of_html_is_shown(page: Page) -> None:
+    _open(page, "evaluate.card", "Visualization")
+    frame = page.frame_locator("iframe").first
+    expect(frame.locator("h1")).to_have_text("Model card", timeout=_LOAD_MILLISECONDS)
+    _keep(page, "kubeflow-html")
+
+
+def test_logs_outlive_their_pods(page: Page, outputs: dict[str, Any], tmp_path: Path) -> None:
+    panel = _open(page, "evaluate", "Logs")
+    expect(panel).to_contain_text("evaluated 3 rows", timeout=_LOAD_MILLISECONDS)
+    _kubectl(outputs, tmp_path, "delete", "pods", "--selector", "workflows.argoproj.io/workflow")
+    page.reload()
+    _wait_for_graph(page)
+    panel = _open(page, "evaluate", "Logs")
+    expect(panel).to_contain_text("evaluated 3 rows", timeout=_LOAD_MILLISECONDS)
+
+
+@pytest.mark.parametrize("source", ["s3", "minio"])
+def test_an_artifact_is_downloaded(
+    url: str, run_id: str, outputs: dict[str, Any], source: str, tmp_path: Path
+) -> None:
+    path = _artifact(outputs, run_id, "/card")
+    # A server that has shown no artifact yet, so that it knows what its environment tells it.
+    _kubectl(outputs, tmp_path, "delete", "pods", "--selector", "app=ml-pipeline-ui")
+    for deployment in _kubectl(
+        outputs, tmp_path, "get", "deployments", "--selector", "app=ml-pipeline-ui", "-o", "name"
+    ).split():
+        _kubectl(outputs, tmp_path, "rollout", "status", deployment)
+    answer = httpx.get(f"{url}/artifacts/{source}/pipelines/{path}", timeout=30)
+    assert answer.status_code == 200
+    assert "<h1>Model card</h1>" in answer.text
+
+
+def _artifact(outputs: dict[str, Any], run_id: str, ending: str) -> str:
+    """Return the key of the run's object that ends so."""
+    s3 = object_store.client(
+        Connection(
+            endpoint=outputs["s3_url"],
+            region="us-east-1",
+            access_key=outputs["s3_access_key"],
+            secret_key=outputs["s3_secret_key"],
+        )
+    )
+    listed = s3.list_objects_v2(Bucket="pipelines", Prefix=f"artifacts/ui/{run_id}/")
+    (key,) = [found["Key"] for found in listed["Contents"] if found["Key"].endswith(ending)]
+    return str(key)
+
+
+def test_the_server_fetches_no_address_that_a_visitor_names(url: str) -> None:
+    answer = httpx.get(
+        f"{url}/artifacts/get", params={"source": "http", "bucket": "127.0.0.1", "key": "x"}
+    )
+    assert answer.text == "Domain not allowed."
+    assert httpx.get(f"{url}/apis/v2beta1/healthz").json()["apiServerReady"] is True

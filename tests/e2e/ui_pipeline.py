@@ -1,0 +1,44 @@
+"""A small pipeline with every kind of artifact that Kubeflow's UI shows in its own way.
+
+Components are compiled from their source: each must hold all that it uses.
+"""
+
+from kfp import dsl
+from kfp.dsl import HTML, ClassificationMetrics, Dataset, Input, Metrics, Output
+
+from mlops_toolchain import images
+
+_component = dsl.component(
+    base_image=images.reference("flights"), packages_to_install=[], install_kfp_package=False
+)
+
+
+@_component
+def make(rows: int, data: Output[Dataset]) -> None:
+    from pathlib import Path  # noqa: PLC0415
+
+    lines = [f"{row},{row * 2}\n" for row in range(rows)]
+    Path(data.path).write_text("month,delay\n" + "".join(lines))
+
+
+@_component
+def evaluate(
+    data: Input[Dataset],
+    metrics: Output[Metrics],
+    curve: Output[ClassificationMetrics],
+    card: Output[HTML],
+) -> None:
+    from pathlib import Path  # noqa: PLC0415
+
+    rows = len(Path(data.path).read_text().splitlines()) - 1
+    print(f"evaluated {rows} rows")
+    metrics.log_metric("roc_auc", 0.7125)
+    metrics.log_metric("rows", rows)
+    curve.log_roc_curve([0.0, 0.2, 1.0], [0.0, 0.7, 1.0], [1.0, 0.5, 0.0])
+    curve.log_confusion_matrix(["on time", "late"], [[81, 12], [7, 93]])
+    Path(card.path).write_text("<html><body><h1>Model card</h1></body></html>")
+
+
+@dsl.pipeline(name="ui")
+def pipeline(rows: int = 3) -> None:
+    evaluate(data=make(rows=rows).outputs["data"])

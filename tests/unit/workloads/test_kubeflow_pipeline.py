@@ -1,0 +1,261 @@
+"""Pipelines, schedules and runs as resources, against a server on loopback."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from mlops_workloads import pipeline_runs, step_logs
+from mlops_workloads.kubeflow_pipeline import (
+    PipelineRunProvider,
+    PipelineVersionProvider,
+    RecurringRunProvider,
+)
+from mlops_workloads.pipeline_runs import RunFailedError, follow, steps
+from mlops_workloads.pipelines_api import PipelinesApi, PipelinesApiError
+from tests.unit.workloads.kubeflow import Kubeflow, serving
+
+SPEC: dict[str, Any] = {
+    "components": {
+        "comp-train": {"executorLabel": "exec-train"},
+        "comp-exit": {"dag": {"tasks": {"train": {"componentRef": {"name": "comp-train"}}}}},
+    },
+    "root": {"dag": {"tasks": {"steps": {"componentRef": {"name": "comp-exit"}}}}},
+}
+
+
+def no_logs(_run: str, _step: str) -> list[str]:
+    return []
+
+
+@pytest.fixture
+def kubeflow(monkeypatch: pytest.MonkeyPatch) -> Iterator[Kubeflow]:
+    monkeypatch.setattr(pipeline_runs, "_POLL_SECONDS", 0.01)
+    with serving() as server:
+        server.spec = SPEC
+        yield server
+
+
+def _version(kubeflow: Kubeflow, content: str = "a") -> dict[str, Any]:
+    return {
+        "api_url": kubeflow.url,
+        "pipeline": "flight-delay",
+        "description": "d",
+        "content": content,
+    }
+
+
+def _schedule(kubeflow: Kubeflow, **changes: Any) -> dict[str, Any]:
+    return {
+        "api_url": kubeflow.url,
+        "display_name": "nightly",
+        "experiment": "e",
+        "pipeline_id": "p",
+        "version_id": "v",
+        "parameters": {"months": "1-3"},
+        "cron": "0 0 3 * * *",
+        "enabled": True,
+        **changes,
+    }
+
+
+def _run(kubeflow: Kubeflow) -> dict[str, Any]:
+    provider = PipelineVersionProvider()
+    version = provider.create(_version(kubeflow)).outs
+    names = ("api_url", "display_name", "experiment", "parameters")
+    schedule = {name: value for name, value in _schedule(kubeflow).items() if name in names}
+    return {
+        **schedule,
+        "kubeconfig": "",
+        **{name: version[name] for name in ("pipeline_id", "version_id")},
+    }
+
+
+def _answer(state: str, *tasks: tuple[str, str, str, str]) -> dict[str, Any]:
+    return {
+        "state": state,
+        "run_details": {
+            "task_details": [
+                {
+                    "display_name": name,
+                    "state": task_state,
+                    "start_time": f"2026-01-01T00:00:{start}Z",
+                    "end_time": f"2026-01-01T00:00:{end}Z",
+                    "child_tasks": [{"pod_name": f"wf-{number}"}],
+                }
+                for number, (name, task_state, start, end) in enumerate(tasks)
+            ]
+        },
+    }
+
+
+def test_new_content_is_a_new_version_of_the_same_pipeline(kubeflow: Kubeflow) -> None:
+    kubeflow.pipelines = {"1": "x", "2": "y", "3": "z"}
+    provider = PipelineVersionProvider()
+    first = provider.create(_version(kubeflow))
+    second = provider.update(first.id, first.outs, _version(kubeflow, "b"))
+    assert list(kubeflow.pipelines.values()).count("flight-delay") == 1
+    assert [content for _, _, content in kubeflow.versions.values()] == ["a", "b"]
+    assert first.outs["version"] != second.outs["version"]
+    assert provider.read(first.id, second.outs).id == first.id
+
+
+def test_an_upload_that_pulumi_never_heard_of_is_taken_over(kubeflow: Kubeflow) -> None:
+    first = PipelineVersionProvider().create(_version(kubeflow))
+    again = PipelineVersionProvider().create(_version(kubeflow))
+    assert (again.id, again.outs["version_id"]) == (first.id, first.outs["version_id"])
+    assert len(kubeflow.versions) == 1
+
+
+def test_a_deleted_pipeline_leaves_nothing_and_is_deleted_twice_in_peace(
+    kubeflow: Kubeflow,
+) -> None:
+    provider = PipelineVersionProvider()
+    created = provider.create(_version(kubeflow))
+    provider.delete(created.id, created.outs)
+    provider.delete(created.id, created.outs)
+    assert not kubeflow.pipelines
+    assert provider.read(created.id, created.outs).id == ""
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, (False, [])),
+        ({"content": "b"}, (True, [])),
+        ({"api_url": "http://b"}, (True, [])),
+        ({"pipeline": "other"}, (True, ["pipeline"])),
+    ],
+)
+def test_version_diff(
+    kubeflow: Kubeflow, changes: dict[str, Any], expected: tuple[bool, list[str]]
+) -> None:
+    olds = _version(kubeflow)
+    found = PipelineVersionProvider().diff("p", olds, {**olds, **changes})
+    assert (found.changes, found.replaces) == expected
+
+
+def test_a_schedule_is_made_paused_resumed_and_deleted(kubeflow: Kubeflow) -> None:
+    provider = RecurringRunProvider()
+    created = provider.create(_schedule(kubeflow))
+    held = kubeflow.schedules[created.id]
+    assert held["trigger"] == {"cron_schedule": {"cron": "0 0 3 * * *"}}
+    assert held["runtime_config"] == {"parameters": {"months": "1-3"}}
+    assert kubeflow.experiments[held["experiment_id"]] == "e"
+    provider.update(created.id, created.outs, _schedule(kubeflow, enabled=False))
+    assert kubeflow.schedules[created.id]["status"] == "DISABLED"
+    assert provider.read(created.id, created.outs).outs["enabled"] is False
+    provider.delete(created.id, created.outs)
+    provider.delete(created.id, created.outs)
+    assert provider.read(created.id, created.outs).id == ""
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, (False, [])),
+        ({"enabled": False}, (True, [])),
+        ({"cron": "0 0 4 * * *"}, (True, ["cron"])),
+        ({"parameters": {}}, (True, ["parameters"])),
+        ({"version_id": "w"}, (True, ["version_id"])),
+    ],
+)
+def test_schedule_diff(
+    kubeflow: Kubeflow, changes: dict[str, Any], expected: tuple[bool, list[str]]
+) -> None:
+    found = RecurringRunProvider().diff("s", _schedule(kubeflow), _schedule(kubeflow, **changes))
+    assert (found.changes, found.replaces) == expected
+
+
+def test_a_run_shows_its_steps_and_none_of_kubeflows_own(
+    kubeflow: Kubeflow, capsys: pytest.CaptureFixture[str]
+) -> None:
+    driver = ("root-driver", "SUCCEEDED", "00", "04")
+    kubeflow.script = [
+        _answer("RUNNING", driver),
+        _answer("RUNNING", driver, ("train", "RUNNING", "05", "05")),
+        _answer("SUCCEEDED", driver, ("train", "SUCCEEDED", "05", "17")),
+    ]
+    created = PipelineRunProvider().create(_run(kubeflow))
+    assert capsys.readouterr().out.splitlines() == ["• train", "✓ train (12 s)"]
+    assert created.outs["run_id"] == created.id
+
+
+def test_a_reused_step_is_called_so(kubeflow: Kubeflow, capsys: pytest.CaptureFixture[str]) -> None:
+    kubeflow.script = [
+        _answer(
+            "SUCCEEDED", ("train", "SUCCEEDED", "05", "05"), ("executor", "SKIPPED", "05", "05")
+        )
+    ]
+    PipelineRunProvider().create(_run(kubeflow))
+    assert capsys.readouterr().out.splitlines() == ["↺ train (reused)"]
+
+
+def test_a_failed_run_shows_the_last_lines_of_its_step(
+    kubeflow: Kubeflow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kubeflow.script = [_answer("FAILED", ("train", "FAILED", "05", "09"))]
+    monkeypatch.setattr(
+        step_logs, "reader", lambda _config: lambda _run, step: [f"last words of {step}"]
+    )
+    with pytest.raises(RunFailedError) as caught:
+        PipelineRunProvider().create(_run(kubeflow))
+    message = str(caught.value)
+    assert "step train failed after 4 s" in message
+    assert "  | last words of train" in message
+
+
+def test_an_api_server_that_restarts_does_not_end_the_following(kubeflow: Kubeflow) -> None:
+    kubeflow.script = [_answer("SUCCEEDED")]
+    run = PipelinesApi(kubeflow.url).create_run(
+        name="n", experiment="e", pipeline="p", version="v", parameters={}
+    )
+    kubeflow.failures = [(503, {"message": "starting"})] * 3
+    found = follow(PipelinesApi(kubeflow.url), run, {"train"}, logs=no_logs, timeout=30, say=print)
+    assert found["state"] == "SUCCEEDED"
+
+
+def test_a_run_that_takes_too_long_or_vanishes_is_an_error(kubeflow: Kubeflow) -> None:
+    api = PipelinesApi(kubeflow.url)
+    kubeflow.script = [_answer("RUNNING")]
+    run = api.create_run(name="n", experiment="e", pipeline="p", version="v", parameters={})
+    with pytest.raises(RunFailedError, match="has not ended after 0 s"):
+        follow(api, run, {"train"}, logs=no_logs, timeout=0.05, say=print)
+    with pytest.raises(RunFailedError, match="is gone"):
+        follow(api, "no-such-run", {"train"}, logs=no_logs, timeout=5, say=print)
+
+
+def test_steps_are_in_the_order_of_their_start() -> None:
+    run = _answer("RUNNING", ("train", "RUNNING", "09", "09"))
+    run["run_details"]["task_details"].insert(0, {"display_name": "train", "state": "PENDING"})
+    assert [step.state for step in steps(run, {"train"})] == ["RUNNING"]
+
+
+def test_a_refusal_carries_the_servers_words(kubeflow: Kubeflow) -> None:
+    kubeflow.failures = [(400, {"error_message": "the name is taken"})]
+    with pytest.raises(PipelinesApiError, match="refused POST pipelines: the name is taken"):
+        PipelinesApi(kubeflow.url).create_pipeline("x", "")
+
+
+def test_a_server_that_is_not_there_is_named() -> None:
+    with pytest.raises(PipelinesApiError, match=r"does not answer at http://127\.0\.0\.1:1"):
+        PipelinesApi("http://127.0.0.1:1").pipeline_named("x")
+
+
+def test_the_pod_of_the_last_try_speaks_for_a_step() -> None:
+    def pod(name: str, node: str, created: str) -> dict[str, Any]:
+        annotations = {"workflows.argoproj.io/node-name": f"wf-1.root.steps.{node}"}
+        return {
+            "metadata": {"name": name, "annotations": annotations, "creationTimestamp": created}
+        }
+
+    pods = [
+        pod("driver", "train-driver", "3"),
+        pod("first", "train.executor(0)", "1"),
+        pod("second", "train.executor(1)", "2"),
+        pod("other", "retrain.executor(0)", "4"),
+    ]
+    text = json.dumps({"items": pods})
+    assert step_logs.newest_pod(text, "train") == "second"
+    assert step_logs.newest_pod(text, "deploy") is None
