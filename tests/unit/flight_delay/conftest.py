@@ -1,10 +1,20 @@
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from threadpoolctl import threadpool_limits
 
-from flight_delay import dataset
+# The model too, for its libraries must be loaded before their threads can be limited.
+from flight_delay import dataset, model  # noqa: F401
 from tests.unit.flight_delay import data
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Two busy cores: more threads than one only spin."""
+    with threadpool_limits(1):
+        yield
 
 
 @pytest.fixture(scope="session")
