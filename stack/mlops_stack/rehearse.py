@@ -47,11 +47,11 @@ def rehearse(preset: str = "trial", *, database: bool = True) -> None:
         with _moto(folder) as endpoint:
             environ = _environment(folder, endpoint)
             config = _config(folder, preset, database=database)
-            _steps(environ, config)
+            _steps(environ, config, endpoint)
             _prove(folder, endpoint)
 
 
-def _steps(environ: dict[str, str], config: Path) -> None:
+def _steps(environ: dict[str, str], config: Path, endpoint: str) -> None:
     options = ["--stack", _STACK, "--config-file", str(config), "--non-interactive"]
     _pulumi(environ, "stack", "init", _STACK, "--no-select")
     # `stack init` writes the salt of the passphrase beside the program.
@@ -63,13 +63,25 @@ def _steps(environ: dict[str, str], config: Path) -> None:
         ("refresh", ["refresh", "--yes", "--skip-preview", "--expect-no-changes", "--diff"]),
         ("destroy", ["destroy", "--yes", "--skip-preview"]),
     ):
+        if title == "destroy" and not _leftovers(endpoint):
+            raise RehearsalError("nothing is found of a stack that is up: the proof is blind")
         with report.phase(f"rehearsal: {title}"):
             _pulumi(environ, *arguments, *options)
 
 
-def _prove(folder: Path, endpoint: str) -> None:
+def _leftovers(endpoint: str) -> list[str]:
+    """Ask moto, as a user of AWS whose environment names it."""
+    before = dict(os.environ)
     os.environ.update(_credentials(endpoint))
-    found = aws_leftovers.leftovers(_STACK, _REGION)
+    try:
+        return aws_leftovers.leftovers(_STACK, _REGION)
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def _prove(folder: Path, endpoint: str) -> None:
+    found = _leftovers(endpoint)
     state = folder / "unchecked.json"
     kept = json.loads(state.read_text()) if state.exists() else {}
     found += [f"{kind} {identity}" for kind, all_ in kept.items() for identity in all_]
