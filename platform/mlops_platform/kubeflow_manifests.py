@@ -345,9 +345,7 @@ def _workflow_controller(deployment: Manifest, settings: KubeflowSettings) -> No
     container["resources"] = _resources(cpu="50m", memory="64Mi", limit="512Mi")
 
 
-def _of_bucket(
-    settings: KubeflowSettings, text: Callable[[str], str]
-) -> str | pulumi.Output[str]:
+def _of_bucket(settings: KubeflowSettings, text: Callable[[str], str]) -> str | pulumi.Output[str]:
     """Return a text with the bucket's name, which some stores choose themselves."""
     bucket = settings.bucket
     if isinstance(bucket, str):

@@ -153,6 +153,7 @@ def _environment(
             data={
                 "AWS_ENDPOINT_URL": store.cluster_endpoint,
                 "AWS_DEFAULT_REGION": store.region,
+                "KFP_API_URL": args.kubeflow.cluster_url,
                 "MLFLOW_TRACKING_URI": args.mlflow.cluster_url,
                 # A server that fails has a reason; seven retries only hide it for minutes.
                 "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
