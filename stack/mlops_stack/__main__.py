@@ -38,7 +38,8 @@ def main() -> int:
         type=Path,
         help="summary of the target branch's preview (--format json), to compare Markdown with",
     )
-    arguments = parser.parse_args()
+    # Intermixed: parameters come after options.
+    arguments = parser.parse_intermixed_args()
     if arguments.command == "env":
         print(environment.shell_exports())
         return 0
