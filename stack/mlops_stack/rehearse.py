@@ -129,7 +129,8 @@ def _environment(folder: Path, endpoint: str) -> dict[str, str]:
     plugins = home / "plugins"
     plugins.mkdir(parents=True)
     for found in Path(ours["PULUMI_HOME"], "plugins").glob("resource-*"):
-        if not found.name.startswith("resource-aws-"):
+        # The engine keeps notes of each plugin's last use beside it.
+        if found.is_dir() and not found.name.startswith("resource-aws-"):
             # The engine does not look behind links.
             shutil.copytree(found, plugins / found.name)
     place = plugins / f"resource-aws-v{version('pulumi-aws')}"
