@@ -15,6 +15,7 @@ import pytest
 
 from mlops_infra import object_store
 from mlops_infra.node import cluster
+from mlops_infra.node.layout import StateFolder
 from mlops_infra.node.leftovers import leftovers
 from mlops_infra.object_store import Connection
 from mlops_toolchain import layout
@@ -194,13 +195,13 @@ def test_a_run_survives_a_killed_step_and_a_killed_database(
 
 
 def _kubectl(stack: Commands) -> Callable[..., str]:
-    kubeconfig = cluster.read(stack.name).state_folder
+    kubeconfig = StateFolder.of(stack.name).kubeconfig
 
     def run(*words: str) -> str:
         return subprocess.run(
             [
                 str(layout.bin_dir() / "kubectl"),
-                *("--kubeconfig", f"{kubeconfig}/kubernetes/admin.conf"),
+                *("--kubeconfig", str(kubeconfig)),
                 *("--namespace", "kubeflow", *words),
             ],
             capture_output=True,
