@@ -75,6 +75,18 @@ class Cluster(pulumi.ComponentResource):
             providers={"kubernetes": self.kubernetes}, deleted_with=self._owned
         )
 
+    def node_url(
+        self, node_port: pulumi.Output[int], *, after: pulumi.Input[str] = ""
+    ) -> pulumi.Output[str]:
+        """Return the URL of a NodePort on this machine, once `after` is known.
+
+        Empty where a preview cannot know the port: the API server chooses it when the Service is
+        made, and a trial run of that names none.
+        """
+        return pulumi.Output.all(self.node_address, node_port, after).apply(
+            lambda values: f"http://{values[0]}:{int(values[1])}" if values[1] else ""
+        )
+
     def image(self, reference: str) -> str:
         """Return an image of the project as this cluster names it.
 

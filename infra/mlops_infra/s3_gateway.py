@@ -121,9 +121,7 @@ class S3Gateway(pulumi.ComponentResource):
         )
         self.cluster_endpoint = f"http://s3.{_NAMESPACE}.svc.cluster.local:{_PORT}"
         # The endpoint waits for the Deployment: an address nobody serves yet is of no use.
-        self.endpoint = pulumi.Output.all(
-            args.cluster.node_address, service.spec.ports[0].node_port, deployment.id
-        ).apply(lambda values: f"http://{values[0]}:{int(values[1])}")
+        self.endpoint = args.cluster.node_url(service.spec.ports[0].node_port, after=deployment.id)
         self.register_outputs({"endpoint": self.endpoint})
 
 

@@ -125,9 +125,7 @@ class KubeflowPipelines(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self, depends_on=upstream),
         )
         self.cluster_url = f"http://ml-pipeline.{NAMESPACE}.svc.cluster.local:{_API_PORT}"
-        self.url = pulumi.Output.all(
-            args.cluster.node_address, service.spec.ports[0].node_port
-        ).apply(lambda values: f"http://{values[0]}:{int(values[1])}")
+        self.url = args.cluster.node_url(service.spec.ports[0].node_port)
         self.register_outputs({"url": self.url})
 
     def _database(self, name: str, args: KubeflowPipelinesArgs) -> Database:

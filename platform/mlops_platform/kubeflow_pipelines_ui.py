@@ -102,9 +102,7 @@ class KubeflowPipelinesUi(pulumi.ComponentResource):
             opts=self._child,
         )
         # The URL waits for the Deployment: an address nobody serves yet is of no use.
-        self.url = pulumi.Output.all(
-            args.cluster.node_address, service.spec.ports[0].node_port, server.id
-        ).apply(lambda values: f"http://{values[0]}:{int(values[1])}")
+        self.url = args.cluster.node_url(service.spec.ports[0].node_port, after=server.id)
         self.register_outputs({"url": self.url})
 
     def _deploy(

@@ -111,9 +111,7 @@ class Mlflow(pulumi.ComponentResource):
         )
         self.cluster_url = f"http://mlflow.{_NAMESPACE}.svc.cluster.local:{_PORT}"
         # The URL waits for the Deployment: an address nobody serves yet is of no use.
-        self.url = pulumi.Output.all(
-            args.cluster.node_address, service.spec.ports[0].node_port, deployment.id
-        ).apply(lambda values: f"http://{values[0]}:{int(values[1])}")
+        self.url = args.cluster.node_url(service.spec.ports[0].node_port, after=deployment.id)
         self.register_outputs({"url": self.url})
 
 
