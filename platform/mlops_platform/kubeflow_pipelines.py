@@ -106,12 +106,21 @@ class KubeflowPipelines(pulumi.ComponentResource):
             kubeflow_manifests.definitions(args.manifests / "cluster-scoped.yaml"),
             child,
         )
+        objects = kubeflow_manifests.objects(
+            args.manifests / "platform-agnostic.yaml", _settings(args, database)
+        )
+        configuration = manifest_objects.register(
+            f"{name}-upstream",
+            [manifest for manifest in objects if manifest["kind"] != "Deployment"],
+            pulumi.ResourceOptions(parent=self, depends_on=[namespace]),
+        )
+        # A program that starts before its configuration ends, and waits longer after each time.
         upstream = manifest_objects.register(
             f"{name}-upstream",
-            kubeflow_manifests.objects(
-                args.manifests / "platform-agnostic.yaml", _settings(args, database)
+            [manifest for manifest in objects if manifest["kind"] == "Deployment"],
+            pulumi.ResourceOptions(
+                parent=self, depends_on=[*secrets, *definitions, *configuration]
             ),
-            pulumi.ResourceOptions(parent=self, depends_on=[namespace, *secrets, *definitions]),
         )
         # It waits for the Deployments: an address nobody serves yet is of no use.
         service = kubernetes.core.v1.Service(
