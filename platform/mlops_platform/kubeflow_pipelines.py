@@ -22,6 +22,8 @@ from mlops_platform.kubeflow_manifests import (
 from mlops_platform.mariadb import Database, MariaDb, MariaDbArgs
 
 _API_PORT = 8888
+# A Service is waited for until a program answers behind it, so it comes with the programs.
+_PROGRAMS = ("Deployment", "Service")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,13 +113,13 @@ class KubeflowPipelines(pulumi.ComponentResource):
         )
         configuration = manifest_objects.register(
             f"{name}-upstream",
-            [manifest for manifest in objects if manifest["kind"] != "Deployment"],
+            [manifest for manifest in objects if manifest["kind"] not in _PROGRAMS],
             pulumi.ResourceOptions(parent=self, depends_on=[namespace]),
         )
         # A program that starts before its configuration ends, and waits longer after each time.
         upstream = manifest_objects.register(
             f"{name}-upstream",
-            [manifest for manifest in objects if manifest["kind"] == "Deployment"],
+            [manifest for manifest in objects if manifest["kind"] in _PROGRAMS],
             pulumi.ResourceOptions(
                 parent=self, depends_on=[*secrets, *definitions, *configuration]
             ),
