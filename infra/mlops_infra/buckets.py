@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from typing import ClassVar
+from urllib.parse import SplitResult, urlsplit
 
 import pulumi
 
@@ -25,6 +26,25 @@ class ObjectStore:
     region: str
     access_key: pulumi.Output[str]
     secret_key: pulumi.Output[str]
+
+    @property
+    def secure(self) -> bool:
+        """Whether pods reach it by TLS."""
+        return self._parts.scheme == "https"
+
+    @property
+    def host(self) -> str:
+        """Its name for pods."""
+        return self._parts.hostname or ""
+
+    @property
+    def port(self) -> int:
+        """Its TCP port for pods."""
+        return self._parts.port or (443 if self.secure else 80)
+
+    @property
+    def _parts(self) -> SplitResult:
+        return urlsplit(self.cluster_endpoint)
 
 
 @dataclass(frozen=True, kw_only=True)

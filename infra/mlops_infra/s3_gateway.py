@@ -7,6 +7,7 @@ import pulumi_kubernetes as kubernetes
 
 from mlops_infra.cluster import Cluster
 from mlops_infra.credentials import Credentials
+from mlops_infra.pod_security import RESTRICTED_CONTAINER, restricted_pod
 
 # KFP's launcher signs for this region by default; one gateway serves every client.
 REGION = "us-east-1"
@@ -130,15 +131,7 @@ def _pod(
 ) -> kubernetes.core.v1.PodSpecArgsDict:
     # versitygw keeps objects as files: what S3 calls a bucket is a folder below /data/objects.
     return {
-        "automount_service_account_token": False,
-        "enable_service_links": False,
-        "security_context": {
-            "run_as_non_root": True,
-            "run_as_user": 65532,
-            "run_as_group": 65532,
-            "fs_group": 65532,
-            "seccomp_profile": {"type": "RuntimeDefault"},
-        },
+        **restricted_pod(),
         "termination_grace_period_seconds": 5,
         "containers": [
             {
@@ -157,11 +150,7 @@ def _pod(
                 ],
                 "env_from": [{"secret_ref": {"name": secret}}],
                 "ports": [{"name": "s3", "container_port": _PORT}],
-                "security_context": {
-                    "allow_privilege_escalation": False,
-                    "read_only_root_filesystem": True,
-                    "capabilities": {"drop": ["ALL"]},
-                },
+                "security_context": RESTRICTED_CONTAINER,
                 "readiness_probe": {
                     "http_get": {"path": "/health", "port": "s3"},
                     "period_seconds": 2,

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pulumi
 import pulumi_kubernetes as kubernetes
@@ -154,15 +153,14 @@ class KubeflowPipelines(pulumi.ComponentResource):
 
 
 def _settings(args: KubeflowPipelinesArgs, database: Database) -> KubeflowSettings:
-    store = urlsplit(args.buckets.store.cluster_endpoint)
-    secure = store.scheme == "https"
+    store = args.buckets.store
     return KubeflowSettings(
         images=args.images,
         database_host=database.host,
         database_port=database.port,
-        store_host=store.hostname or "",
-        store_port=store.port or (443 if secure else 80),
-        store_secure=secure,
-        store_region=args.buckets.store.region,
+        store_host=store.host,
+        store_port=store.port,
+        store_secure=store.secure,
+        store_region=store.region,
         bucket=args.buckets.pipelines,
     )

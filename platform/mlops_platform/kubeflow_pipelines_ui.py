@@ -2,15 +2,14 @@
 
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import urlsplit
 
 import pulumi
 import pulumi_kubernetes as kubernetes
 
 from mlops_infra.buckets import Buckets
 from mlops_infra.cluster import Cluster
+from mlops_infra.pod_security import RESTRICTED_CONTAINER, restricted_pod
 from mlops_platform.kubeflow_manifests import STORE_SECRET
-from mlops_platform.pod_security import RESTRICTED_CONTAINER, restricted_pod
 
 VERSION: Final = "2.14.3"
 
@@ -219,8 +218,7 @@ def _variables(args: KubeflowPipelinesUiArgs) -> list[kubernetes.core.v1.EnvVarA
 
 
 def _environment(args: KubeflowPipelinesUiArgs) -> dict[str, pulumi.Input[str]]:
-    store = urlsplit(args.buckets.store.cluster_endpoint)
-    secure = store.scheme == "https"
+    store = args.buckets.store
     return {
         "ML_PIPELINE_SERVICE_HOST": "ml-pipeline",
         "ML_PIPELINE_SERVICE_PORT": "8888",
@@ -230,15 +228,15 @@ def _environment(args: KubeflowPipelinesUiArgs) -> dict[str, pulumi.Input[str]]:
         # Logs of pods that are gone. The server adds a namespace to the host unless it is empty.
         "ARGO_ARCHIVE_LOGS": "true",
         "ARGO_ARCHIVE_BUCKETNAME": args.buckets.pipelines,
-        "MINIO_HOST": store.hostname or "",
+        "MINIO_HOST": store.host,
         "MINIO_NAMESPACE": "",
-        "MINIO_PORT": str(store.port or (443 if secure else 80)),
-        "MINIO_SSL": str(secure).lower(),
+        "MINIO_PORT": str(store.port),
+        "MINIO_SSL": str(store.secure).lower(),
         # Previews use the endpoint that the launcher notes with each artifact. Downloads use this
         # one, for which the server knows no port: it must be the scheme's own.
-        "AWS_S3_ENDPOINT": store.hostname or "",
-        "AWS_REGION": args.buckets.store.region,
-        "AWS_SSL": str(secure).lower(),
+        "AWS_S3_ENDPOINT": store.host,
+        "AWS_REGION": store.region,
+        "AWS_SSL": str(store.secure).lower(),
         # A store that refuses a request must not end the server, as Node.js would have it.
         "NODE_OPTIONS": "--unhandled-rejections=warn",
         # Artifacts by http would let the server fetch any address for anybody.

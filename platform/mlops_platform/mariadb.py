@@ -7,7 +7,7 @@ import pulumi_kubernetes as kubernetes
 
 from mlops_infra.cluster import Cluster
 from mlops_infra.credentials import Credentials
-from mlops_platform.pod_security import RESTRICTED_CONTAINER, restricted_pod
+from mlops_infra.pod_security import RESTRICTED_CONTAINER, restricted_pod
 
 _PORT = 3306
 _USER = "kubeflow"

@@ -7,10 +7,10 @@ import pulumi_kubernetes as kubernetes
 
 from mlops_infra.buckets import Buckets
 from mlops_infra.cluster import Cluster
+from mlops_infra.pod_security import RESTRICTED_CONTAINER, restricted_pod
 
 _NAMESPACE = "mlflow"
 _PORT = 5000
-_USER = 65532
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,15 +138,7 @@ def _pod(
         "HOME": "/tmp",  # noqa: S108 - an emptyDir of the pod
     }
     return {
-        "automount_service_account_token": False,
-        "enable_service_links": False,
-        "security_context": {
-            "run_as_non_root": True,
-            "run_as_user": _USER,
-            "run_as_group": _USER,
-            "fs_group": _USER,
-            "seccomp_profile": {"type": "RuntimeDefault"},
-        },
+        **restricted_pod(),
         "termination_grace_period_seconds": 5,
         "containers": [
             {
@@ -165,11 +157,7 @@ def _pod(
                 "env_from": [{"secret_ref": {"name": secret}}],
                 "env": [{"name": name, "value": value} for name, value in environment.items()],
                 "ports": [{"name": "http", "container_port": _PORT}],
-                "security_context": {
-                    "allow_privilege_escalation": False,
-                    "read_only_root_filesystem": True,
-                    "capabilities": {"drop": ["ALL"]},
-                },
+                "security_context": RESTRICTED_CONTAINER,
                 # The first start creates the database's tables, which takes longest.
                 "startup_probe": {
                     "http_get": {"path": "/health", "port": "http"},
