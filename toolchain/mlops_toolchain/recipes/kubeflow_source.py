@@ -13,14 +13,14 @@ Go's proxy serves the backend's module but not three modules that it is written 
 import ast
 import os
 import shutil
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from mlops_toolchain import layout
 from mlops_toolchain.artefact import Context
 from mlops_toolchain.errors import ToolchainError
-from mlops_toolchain.recipes.go import go_environment, module_folder
+from mlops_toolchain.recipes.go import copy_from_module, go_environment, module_folder
+from mlops_toolchain.recipes.python_packages import unpack_wheels
 
 _WORKSPACE = Path("toolchain/go/kubeflow-pipelines")
 _PIPELINES = "github.com/kubeflow/pipelines"
@@ -64,11 +64,16 @@ class KubeflowSource:
         self._generate(context, source)
         argo = module_folder(context, _ARGO, self.argo, cwd=source / "generate")
         pipelines = module_folder(context, _PIPELINES, self.pipelines, cwd=source / "generate")
-        _copy(argo, source / "argo-workflows", ignored=_UNUSED)
+        copy_from_module(
+            argo,
+            source / "argo-workflows",
+            # At the top only: folders of Go code have some of these names too.
+            ignore=lambda folder, _: _UNUSED if Path(folder) == argo else (),
+        )
         signals = source / "argo-workflows/workflow/executor/os-specific"
         shutil.copyfile(signals / "signal_darwin.go", signals / "signal_linux.go")
-        _copy(pipelines / "manifests/kustomize", context.output / "manifests/pipelines")
-        _copy(argo / "manifests", context.output / "manifests/argo")
+        copy_from_module(pipelines / "manifests/kustomize", context.output / "manifests/pipelines")
+        copy_from_module(argo / "manifests", context.output / "manifests/argo")
         _localise(context.output / "manifests", self.argo)
         shutil.copyfile(
             pipelines / "backend/src/apiserver/config/config.json", context.output / "config.json"
@@ -78,13 +83,7 @@ class KubeflowSource:
     def _generate(self, context: Context, source: Path) -> None:
         work = context.output / "work"
         work.mkdir()
-        requirements = work / "requirements.txt"
-        requirements.write_text("\n".join(self.packages) + "\n")
-        context.run(
-            *(os.environ.get("UV", "uv"), "pip", "install", "--quiet", "--require-hashes"),
-            *("--no-deps", "--python", sys.executable),
-            *("--target", work / "packages", "--requirements", requirements),
-        )
+        unpack_wheels(context, self.packages, work / "packages")
         files: list[Path] = []
         for module, path in _DESCRIPTORS:
             files.append(work / f"{module}.desc")
@@ -97,7 +96,7 @@ class KubeflowSource:
             env=go_environment(context.cache),
         )
         for module, _ in _DESCRIPTORS:
-            _copy(work / "go" / _PIPELINES / module, source / module)
+            copy_from_module(work / "go" / _PIPELINES / module, source / module)
         shutil.rmtree(work)
 
 
@@ -114,20 +113,6 @@ def _descriptor(generated: Path) -> bytes:
     if len(found) != 1 or not isinstance(found[0], bytes):
         raise ToolchainError(f"{generated.name} holds no descriptor: another protoc wrote it")
     return found[0]
-
-
-def _copy(source: Path, target: Path, ignored: tuple[str, ...] = ()) -> None:
-    """Copy out of Go's module cache, whose files are read-only."""
-    shutil.copytree(
-        source,
-        target,
-        dirs_exist_ok=True,
-        ignore=lambda folder, _: ignored if Path(folder) == source else (),
-        copy_function=shutil.copyfile,
-    )
-    for path in (target, *target.rglob("*")):
-        if path.is_dir():
-            path.chmod(0o755)
 
 
 def _localise(manifests: Path, argo: str) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from mlops_toolchain import layout
 from mlops_toolchain.artefact import Context
-from mlops_toolchain.recipes.go import module_folder
+from mlops_toolchain.recipes.go import copy_from_module, module_folder
 from mlops_toolchain.recipes.node import npm_ci
 
 _MODULE = "github.com/kubeflow/pipelines"
@@ -58,7 +58,7 @@ class KubeflowUi:
         """Build client and server, and keep what runs."""
         module = module_folder(context, _MODULE, self.module, cwd=layout.checkout() / _CHECKSUMS)
         work = context.output / "work"
-        _copy(module / "frontend", work)
+        copy_from_module(module / "frontend", work, shutil.ignore_patterns(*_UNUSED))
         site = context.output / "site"
         site.mkdir()
         self._client(context, work)
@@ -123,16 +123,3 @@ class KubeflowUi:
             ("BUILD_DATE", built),
         ):
             (folder / "dist" / name).write_text(text)
-
-
-def _copy(source: Path, target: Path) -> None:
-    """Copy out of Go's module cache, whose files and folders are read-only."""
-    shutil.copytree(
-        source,
-        target,
-        ignore=shutil.ignore_patterns(*_UNUSED),
-        copy_function=shutil.copyfile,
-    )
-    for path in (target, *target.rglob("*")):
-        if path.is_dir():
-            path.chmod(0o755)

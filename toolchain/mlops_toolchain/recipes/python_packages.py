@@ -3,6 +3,8 @@
 import os
 import re
 import shutil
+import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +12,25 @@ from mlops_toolchain import layout
 from mlops_toolchain.artefact import Context
 
 _NAME = re.compile(r"^([\w.-]+)==", re.MULTILINE)
+
+
+def unpack_wheels(context: Context, requirements: Iterable[str], target: Path) -> None:
+    """Install packages for what they carry; nothing of them is run.
+
+    Args:
+        context: of the build.
+        requirements: each with its version and hash.
+        target: folder to make.
+    """
+    file = target.with_suffix(".txt")
+    file.write_text("\n".join(requirements) + "\n")
+    context.run(
+        *(os.environ.get("UV", "uv"), "pip", "install", "--quiet", "--require-hashes"),
+        # Copies: a changed mode must not reach the cache's own file.
+        *("--no-deps", "--python", sys.executable, "--link-mode", "copy"),
+        *("--target", target, "--requirements", file),
+    )
+    file.unlink()
 
 
 @dataclass(frozen=True, kw_only=True)
