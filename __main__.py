@@ -187,7 +187,7 @@ if config.layers == "all":
             mlflow=mlflow,
             buckets=buckets,
             dataset=flights,
-            image=(flights_image, cluster.image(flights_image)),
+            image=cluster.image(flights_image),
             parameters={
                 "training_months": config.training_months,
                 "model_name": config.model_name,

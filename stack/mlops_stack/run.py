@@ -7,13 +7,13 @@ from typing import Any
 import httpx
 
 from flight_delay.parameters import ParametersError, validate
+from flight_pipeline.settings import NAME
 from mlops_stack import report
 from mlops_stack.pulumi_cli import PulumiError, Stack
 from mlops_workloads import step_logs
-from mlops_workloads.pipeline_runs import RunFailedError, follow
+from mlops_workloads.pipeline_runs import RunFailedError, run_to_end
 from mlops_workloads.pipelines_api import PipelinesApi, PipelinesApiError
 
-_TIMEOUT_SECONDS = 1800
 _HEADLINE = ("roc_auc", "average_precision", "brier_score", "log_loss")
 
 
@@ -66,26 +66,18 @@ def parse(assignments: list[str]) -> dict[str, Any]:
 
 
 def _followed(outputs: dict[str, Any], parameters: dict[str, Any]) -> str:
-    api = PipelinesApi(outputs["kubeflow_url"])
-    pipeline, version = outputs["pipeline_id"], outputs["pipeline_version_id"]
-    name = f"flight-delay {time.strftime('%Y-%m-%d %H:%M:%S', time.gmtime())}"
+    name = f"{NAME} {time.strftime('%Y-%m-%d %H:%M:%S', time.gmtime())}"
     with report.phase(f"run {name}, months {parameters['training_months']}"):
-        run_id = api.create_run(
+        return run_to_end(
+            PipelinesApi(outputs["kubeflow_url"]),
             name=name,
-            experiment=api.experiment("flight-delay"),
-            pipeline=pipeline,
-            version=version,
+            experiment=NAME,
+            pipeline=outputs["pipeline_id"],
+            version=outputs["pipeline_version_id"],
             parameters=parameters,
-        )
-        follow(
-            api,
-            run_id,
-            api.step_names(pipeline, version),
             logs=step_logs.reader(outputs["kubeconfig"]),
-            timeout=_TIMEOUT_SECONDS,
             say=lambda line: report.plain(f"  {line}"),
         )
-    return run_id
 
 
 def _show(outputs: dict[str, Any], run_id: str, parameters: dict[str, Any]) -> None:

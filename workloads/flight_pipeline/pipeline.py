@@ -13,9 +13,7 @@ from flight_pipeline.components.evaluate import evaluate
 from flight_pipeline.components.preprocess import preprocess
 from flight_pipeline.components.record import record
 from flight_pipeline.components.train import train
-from flight_pipeline.settings import CONFIG_KEYS, CONFIG_MAP, SECRET, SECRET_KEYS
-
-NAME = "flight-delay"
+from flight_pipeline.settings import CONFIG_KEYS, CONFIG_MAP, NAME, SECRET, SECRET_KEYS
 
 
 def _step(task: dsl.PipelineTask, *, cpu: str, memory: str) -> dsl.PipelineTask:

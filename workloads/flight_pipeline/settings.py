@@ -4,6 +4,8 @@ from typing import Final
 
 from mlops_toolchain import images
 
+NAME: Final = "flight-delay"
+
 # The tag stands for the image's content, so the compiled file changes when the steps' code does,
 # and so do the keys under which Kubeflow caches their results.
 IMAGE: Final = images.reference("flights")

@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pulumi
 import pulumi_kubernetes as kubernetes
 
 from flight_delay.parameters import validate
+from flight_pipeline.compile import COMPILED
+from flight_pipeline.settings import CONFIG_MAP, IMAGE, NAME, SECRET
 from mlops_infra.buckets import Buckets
 from mlops_infra.cluster import Cluster
 from mlops_platform.kubeflow_pipelines import KubeflowPipelines
@@ -16,12 +17,6 @@ from mlops_platform.mlflow import Mlflow
 from mlops_workloads.dataset import Dataset
 from mlops_workloads.kubeflow_pipeline import PipelineRun, PipelineVersion, RecurringRun
 from mlops_workloads.model_version import ModelVersion
-
-_NAME = "flight-delay"
-_COMPILED = Path(__file__).parents[1] / "flight_pipeline" / "pipeline.yaml"
-# Names that the compiled file asks for.
-_SECRET = "flight-delay-object-store"  # noqa: S105 - a name
-_CONFIG_MAP = "flight-delay"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +29,7 @@ class FlightDelayPipelineArgs:
         mlflow: where it is tracked and its model registered.
         buckets: where the outcome of each run is written.
         dataset: the flights.
-        image: reference of the image in the compiled file, and as this cluster names it.
+        image: the steps' image, as this cluster names it.
         parameters: changes of the pipeline's defaults.
         schedule: when it runs by itself, as cron with seconds; empty for never.
         run: whether `up` runs it and waits.
@@ -45,7 +40,7 @@ class FlightDelayPipelineArgs:
     mlflow: Mlflow
     buckets: Buckets
     dataset: Dataset
-    image: tuple[str, str]
+    image: str
     parameters: Mapping[str, Any]
     schedule: str
     run: bool
@@ -89,13 +84,12 @@ class FlightDelayPipeline(pulumi.ComponentResource):
         child = pulumi.ResourceOptions.merge(
             pulumi.ResourceOptions(parent=self, depends_on=needed), args.cluster.object_options()
         )
-        compiled, actual = args.image
         self.version = PipelineVersion(
             f"{name}-version",
             api_url=args.kubeflow.url,
-            pipeline=_NAME,
+            pipeline=NAME,
             description="Predicts which flights out of New York arrive late",
-            content=_COMPILED.read_text().replace(compiled, actual),
+            content=COMPILED.read_text().replace(IMAGE, args.image),
             opts=child,
         )
         self.data = {
@@ -107,7 +101,7 @@ class FlightDelayPipeline(pulumi.ComponentResource):
             RecurringRun(
                 f"{name}-schedule",
                 version=self.version,
-                experiment=_NAME,
+                experiment=NAME,
                 parameters=given,
                 cron=args.schedule,
                 enabled=True,
@@ -119,7 +113,7 @@ class FlightDelayPipeline(pulumi.ComponentResource):
                 f"{name}-run",
                 version=self.version,
                 kubeconfig=args.cluster.kubeconfig,
-                experiment=_NAME,
+                experiment=NAME,
                 parameters=given,
                 opts=child,
             )
@@ -140,7 +134,7 @@ def _environment(
     return [
         kubernetes.core.v1.Secret(
             f"{name}-object-store",
-            metadata={"name": _SECRET, "namespace": args.kubeflow.namespace},
+            metadata={"name": SECRET, "namespace": args.kubeflow.namespace},
             string_data={
                 "AWS_ACCESS_KEY_ID": store.access_key,
                 "AWS_SECRET_ACCESS_KEY": store.secret_key,
@@ -149,7 +143,7 @@ def _environment(
         ),
         kubernetes.core.v1.ConfigMap(
             f"{name}-addresses",
-            metadata={"name": _CONFIG_MAP, "namespace": args.kubeflow.namespace},
+            metadata={"name": CONFIG_MAP, "namespace": args.kubeflow.namespace},
             data={
                 "AWS_ENDPOINT_URL": store.cluster_endpoint,
                 "AWS_DEFAULT_REGION": store.region,

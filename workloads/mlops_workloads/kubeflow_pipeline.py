@@ -17,8 +17,6 @@ from pulumi.dynamic import (
 
 from mlops_workloads.pipelines_api import PipelinesApi
 
-_RUN_TIMEOUT_SECONDS = 1800
-
 
 def content_key(content: str) -> str:
     """Return 8 hexadecimal digits that stand for a compiled pipeline."""
@@ -208,23 +206,17 @@ class PipelineRunProvider(ResourceProvider):
         """
         # Only this process follows runs; a preview that imports the module does not.
         from mlops_workloads import step_logs  # noqa: PLC0415
-        from mlops_workloads.pipeline_runs import follow  # noqa: PLC0415
+        from mlops_workloads.pipeline_runs import run_to_end  # noqa: PLC0415
 
-        api = PipelinesApi(props["api_url"])
         started = datetime.now(UTC)
-        run = api.create_run(
+        run = run_to_end(
+            PipelinesApi(props["api_url"]),
             name=f"{props['display_name']} {started:%Y-%m-%d %H:%M:%S}",
-            experiment=api.experiment(props["experiment"]),
+            experiment=props["experiment"],
             pipeline=props["pipeline_id"],
             version=props["version_id"],
             parameters=props["parameters"],
-        )
-        follow(
-            api,
-            run,
-            api.step_names(props["pipeline_id"], props["version_id"]),
             logs=step_logs.reader(props["kubeconfig"]),
-            timeout=_RUN_TIMEOUT_SECONDS,
             say=lambda line: print(line, flush=True),
         )
         seconds = (datetime.now(UTC) - started).total_seconds()

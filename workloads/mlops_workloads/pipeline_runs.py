@@ -10,6 +10,7 @@ from mlops_workloads.pipelines_api import PipelinesApi, PipelinesApiError
 from mlops_workloads.step_logs import StepLogs
 
 _POLL_SECONDS = 0.5
+_TIMEOUT_SECONDS = 1800
 _ENDED: Final = frozenset({"SUCCEEDED", "FAILED", "CANCELED", "SKIPPED"})
 # States of a step that ended, with the sign to show it by.
 _SIGNS: Final[Mapping[str, str]] = {
@@ -40,6 +41,44 @@ class Step:
     name: str
     state: str
     seconds: float
+
+
+def run_to_end(
+    api: PipelinesApi,
+    *,
+    name: str,
+    experiment: str,
+    pipeline: str,
+    version: str,
+    parameters: Mapping[str, Any],
+    logs: StepLogs,
+    say: Callable[[str], None],
+) -> str:
+    """Start a run and follow it to its end; return its id.
+
+    Args:
+        api: where to run.
+        name: the run's name.
+        experiment: name of the experiment, created if need be.
+        pipeline: id of the pipeline.
+        version: id of its version.
+        parameters: those of the pipeline, checked.
+        logs: reads what a failed step has printed.
+        say: told each step as it starts and ends.
+
+    Raises:
+        RunFailedError: see `follow`.
+    """
+    run = api.create_run(
+        name=name,
+        experiment=api.experiment(experiment),
+        pipeline=pipeline,
+        version=version,
+        parameters=parameters,
+    )
+    names = api.step_names(pipeline, version)
+    follow(api, run, names, logs=logs, timeout=_TIMEOUT_SECONDS, say=say)
+    return run
 
 
 def steps(run: Mapping[str, Any], names: Collection[str]) -> list[Step]:

@@ -98,15 +98,7 @@ class PipelinesApi:
         parameters: Mapping[str, Any],
     ) -> str:
         """Start a run; return its id."""
-        body = {
-            "display_name": name,
-            "experiment_id": experiment,
-            "pipeline_version_reference": {
-                "pipeline_id": pipeline,
-                "pipeline_version_id": version,
-            },
-            "runtime_config": {"parameters": dict(parameters)},
-        }
+        body = _run_body(name, experiment, pipeline, version, parameters)
         return str(self._call("POST", "runs", json=body)["run_id"])
 
     def run(self, run: str) -> dict[str, Any] | None:
@@ -130,13 +122,7 @@ class PipelinesApi:
     ) -> str:
         """Create a schedule; return its id. A time that was missed is not made up for."""
         body = {
-            "display_name": name,
-            "experiment_id": experiment,
-            "pipeline_version_reference": {
-                "pipeline_id": pipeline,
-                "pipeline_version_id": version,
-            },
-            "runtime_config": {"parameters": dict(parameters)},
+            **_run_body(name, experiment, pipeline, version, parameters),
             "trigger": {"cron_schedule": {"cron": cron}},
             "mode": "ENABLE" if enabled else "DISABLE",
             "max_concurrency": "1",
@@ -196,6 +182,21 @@ class PipelinesApi:
 
 class _NotFoundError(PipelinesApiError):
     """The API does not know the object."""
+
+
+def _run_body(
+    name: str, experiment: str, pipeline: str, version: str, parameters: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return what a run and a schedule have in common."""
+    return {
+        "display_name": name,
+        "experiment_id": experiment,
+        "pipeline_version_reference": {
+            "pipeline_id": pipeline,
+            "pipeline_version_id": version,
+        },
+        "runtime_config": {"parameters": dict(parameters)},
+    }
 
 
 def _message(response: httpx.Response) -> str:
