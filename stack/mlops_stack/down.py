@@ -27,24 +27,16 @@ def down(stack: Stack) -> bool:
     else:
         report.plain(f"✓ stack {stack.name} does not exist")
     if aws_region:
-        return _nothing_in_aws(stack.name, aws_region, started)
-    # An interrupted first `up` may have begun a cluster that no state knows.
-    with report.phase("embedded cluster"):
-        cluster.delete(stack.name)
-    found = leftovers(stack.name)
-    for leftover in found:
-        report.plain(f"  {leftover}")
-    report.plain(f"leftovers: {len(found)} ({time.monotonic() - started:.1f} s)")
-    return not found
+        # Imported here: only stacks on AWS need its SDK.
+        from mlops_stack.aws_leftovers import leftovers as in_aws  # noqa: PLC0415
 
-
-def _nothing_in_aws(stack: str, region: str, started: float) -> bool:
-    """Print what AWS still has of the stack; return whether that is nothing."""
-    # Imported here: only stacks on AWS need its SDK.
-    from mlops_stack.aws_leftovers import leftovers as in_aws  # noqa: PLC0415
-
-    with report.phase(f"asking AWS, region {region}"):
-        found = in_aws(stack, region)
+        with report.phase(f"asking AWS, region {aws_region}"):
+            found = [str(leftover) for leftover in in_aws(stack.name, aws_region)]
+    else:
+        # An interrupted first `up` may have begun a cluster that no state knows.
+        with report.phase("embedded cluster"):
+            cluster.delete(stack.name)
+        found = [str(leftover) for leftover in leftovers(stack.name)]
     for leftover in found:
         report.plain(f"  {leftover}")
     report.plain(f"leftovers: {len(found)} ({time.monotonic() - started:.1f} s)")

@@ -13,8 +13,8 @@ from typing import Any
 import yaml
 
 from mlops_policies import rules
-from mlops_stack import environment, settings
-from mlops_stack.settings import PROJECT
+from mlops_stack import environment
+from mlops_stack.settings import PROJECT, Settings
 from mlops_toolchain import layout
 
 
@@ -55,19 +55,14 @@ class Stack:
 
     def exists(self) -> bool:
         """Return whether the backend knows the stack."""
-        stacks = json.loads(self._capture("stack", "ls", "--json"))
-        return any(self._short(stack["name"]) == self.name for stack in stacks)
+        return self.name in self.names()
 
     def aws_region(self) -> str | None:
         """Return the AWS region of a stack on EKS, None for a stack elsewhere."""
-        if not self._source.exists():
+        values = _project_values(self._source)
+        if values.get("clusterProvider") != "eks":
             return None
-        document = yaml.safe_load(self._source.read_text()) or {}
-        values = document.get("config") or {}
-        if values.get(f"{settings.PROJECT}:clusterProvider") != "eks":
-            return None
-        default = str(settings.Settings.model_fields["aws_region"].default)
-        return str(values.get(f"{settings.PROJECT}:awsRegion", default))
+        return str(values.get("awsRegion", Settings.model_fields["aws_region"].default))
 
     def ensure(self) -> None:
         """Create the stack unless it exists, and take its configuration as it is now."""
@@ -140,13 +135,8 @@ class Stack:
         Raises:
             PolicyConfigError: the stack's configuration of the policies is wrong.
         """
-        prefix = f"{PROJECT}:"
-        content = yaml.safe_load(self._config.read_text()) or {}
-        config = {
-            key.removeprefix(prefix): value
-            for key, value in (content.get("config") or {}).items()
-            if key.startswith(prefix) and isinstance(value, str)
-        }
+        values = _project_values(self._config)
+        config = {key: value for key, value in values.items() if isinstance(value, str)}
         file = self._config.with_suffix(".policies.json")
         file.write_text(json.dumps(rules.pack_config(config), indent=2))
         pack = Path(__file__).resolve().parents[2] / "policies"
@@ -224,6 +214,17 @@ class Stack:
     @staticmethod
     def _short(name: str) -> str:
         return name.rpartition("/")[2]
+
+
+def _project_values(file: Path) -> dict[str, Any]:
+    """Return what a stack's file configures of this project; nothing when there is no file."""
+    document = yaml.safe_load(file.read_text()) if file.exists() else None
+    prefix = f"{PROJECT}:"
+    return {
+        key.removeprefix(prefix): value
+        for key, value in ((document or {}).get("config") or {}).items()
+        if key.startswith(prefix)
+    }
 
 
 def _wait(process: subprocess.Popen[Any]) -> int:

@@ -74,12 +74,13 @@ def _schedule(text: str) -> str:
     return text
 
 
-def _items(text: str) -> list[str]:
-    return [item.strip() for item in text.split(",") if item.strip()]
+def items(text: str) -> tuple[str, ...]:
+    """Return what a setting lists, separated by commas."""
+    return tuple(item.strip() for item in text.split(",") if item.strip())
 
 
 def _cidrs(text: str) -> str:
-    for item in _items(text):
+    for item in items(text):
         try:
             network = ipaddress.IPv4Network(item)
         except ValueError as error:
@@ -93,7 +94,7 @@ def _cidrs(text: str) -> str:
 
 
 def _roles(text: str) -> str:
-    for item in _items(text):
+    for item in items(text):
         if not re.fullmatch(r"arn:aws:iam::[0-9]{12}:(role|user)/.+", item):
             raise ValueError(
                 f"{item!r} is no role's ARN; write for example arn:aws:iam::123456789012:role/admin"
@@ -181,11 +182,6 @@ class Settings(BaseModel):
                 f"{self.cluster_provider}; remove them or set clusterProvider"
             )
         return self
-
-
-def items(text: str) -> tuple[str, ...]:
-    """Return what a setting lists, separated by commas."""
-    return tuple(_items(text))
 
 
 def keys() -> list[str]:
