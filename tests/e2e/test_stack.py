@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,9 @@ from mlops_infra.node import cluster
 from mlops_infra.node.layout import StateFolder
 from mlops_infra.node.leftovers import leftovers
 from mlops_infra.object_store import Connection
-from mlops_toolchain import layout
 from mlops_workloads.model_version import find_champion
 from mlops_workloads.pipelines_api import PipelinesApi
+from tests.cluster.conftest import Kubectl
 from tests.e2e.conftest import CHECKOUT, Commands
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1500)]
@@ -172,7 +173,7 @@ def test_a_run_survives_a_killed_step_and_a_killed_database(
         stderr=subprocess.STDOUT,
         text=True,
     )
-    kubectl = _kubectl(stack)
+    kubectl = partial(Kubectl(StateFolder.of(stack.name).kubeconfig), "--namespace", "kubeflow")
 
     def pods(selector: str, field: str) -> list[str]:
         done = kubectl("get", "pods", "--selector", selector, "--output", f"jsonpath={field}")
@@ -192,25 +193,6 @@ def test_a_run_survives_a_killed_step_and_a_killed_database(
     # The database that was killed still knows the runs of before.
     assert PipelinesApi(outputs["kubeflow_url"]).run(outputs["pipeline_run"])
     assert pods("app.kubernetes.io/name=mariadb", "{.items[*].metadata.name}") != [database]
-
-
-def _kubectl(stack: Commands) -> Callable[..., str]:
-    kubeconfig = StateFolder.of(stack.name).kubeconfig
-
-    def run(*words: str) -> str:
-        return subprocess.run(
-            [
-                str(layout.bin_dir() / "kubectl"),
-                *("--kubeconfig", str(kubeconfig)),
-                *("--namespace", "kubeflow", *words),
-            ],
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=True,
-        ).stdout
-
-    return run
 
 
 def _s3(outputs: dict[str, Any]) -> Any:
