@@ -1,12 +1,20 @@
 """A small pipeline with every kind of artifact that Kubeflow's UI shows in its own way.
 
 Components are compiled from their source: each must hold all that it uses.
+
+`python -m tests.e2e.ui_pipeline URL` runs it to its end and prints the run's id.
 """
 
+import sys
+
+import kfp
 from kfp import dsl
 from kfp.dsl import HTML, ClassificationMetrics, Dataset, Input, Metrics, Output
 
 from mlops_toolchain import images
+
+# Less than the caller waits
+_RUN_SECONDS = 270
 
 _component = dsl.component(
     base_image=images.reference("flights"), packages_to_install=[], install_kfp_package=False
@@ -42,3 +50,16 @@ def evaluate(
 @dsl.pipeline(name="ui")
 def pipeline(rows: int = 3) -> None:
     evaluate(data=make(rows=rows).outputs["data"])
+
+
+def main() -> int:
+    """Run the pipeline; return the process's exit code."""
+    client = kfp.Client(host=sys.argv[1])
+    run = client.create_run_from_pipeline_func(pipeline, arguments={}, enable_caching=False)
+    finished = client.wait_for_run_completion(run.run_id, timeout=_RUN_SECONDS, sleep_duration=1)
+    print(run.run_id)
+    return 0 if finished.state == "SUCCEEDED" else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
