@@ -458,6 +458,10 @@ ARTEFACTS = (
                 ("program", "kubeflow-pipelines", "kfp-api-server"),
                 ("config.json", "kubeflow-source", "config.json"),
             ),
+            arguments=(
+                ("TAG_NAME", KUBEFLOW_PIPELINES),
+                ("COMMIT_SHA", KUBEFLOW_MODULE.rpartition("-")[2]),
+            ),
         ),
         needs=("kubeflow-source", "kubeflow-pipelines"),
         seconds=8,
