@@ -12,8 +12,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import kubeflow
+
 from mlops_infra.node import cluster
 from mlops_infra.node.spec import NodeSpec
+from mlops_stack.pulumi_cli import Stack
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 STACK = "bench"
@@ -41,7 +44,8 @@ def main() -> None:
     finally:
         row("cluster delete", "", f"{_seconds(lambda: cluster.delete(NODE)):.1f} s")
     with _stack():
-        row("`make up` from nothing", "≤ 75 s", f"{_make('up'):.1f} s")
+        row("`make up` from nothing", "≤ 150 s", f"{_make('up'):.1f} s")
+        kubeflow.measure(Stack(STACK).outputs, lambda months: _make("run", f"MONTHS={months}"), row)
         row("`make up` unchanged", "≤ 15 s", f"{_make('up'):.1f} s")
         row("`make preview` unchanged", "≤ 8 s", f"{_make('preview'):.1f} s")
         row("`make toolchain` with nothing to do", "< 2 s", f"{_make('toolchain'):.1f} s")
@@ -74,8 +78,8 @@ def _run(command: list[str]) -> None:
         sys.exit(f"{' '.join(command)} failed:\n{result.stdout}{result.stderr}")
 
 
-def _make(target: str) -> float:
-    return _seconds(lambda: _run(["make", target, f"STACK={STACK}"]))
+def _make(target: str, *variables: str) -> float:
+    return _seconds(lambda: _run(["make", target, f"STACK={STACK}", *variables]))
 
 
 def _python(code: str) -> float:
