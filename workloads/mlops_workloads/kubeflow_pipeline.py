@@ -201,6 +201,8 @@ class PipelineRunProvider(ResourceProvider):
     def create(self, props: dict[str, Any]) -> CreateResult:
         """Run to the end, with each step in Pulumi's output.
 
+        A run that an interrupted update left behind is followed instead of starting another.
+
         Raises:
             RunFailedError: the run failed; the message shows the step's last lines.
         """
@@ -218,6 +220,7 @@ class PipelineRunProvider(ResourceProvider):
             parameters=props["parameters"],
             logs=step_logs.reader(props["kubeconfig"]),
             say=lambda line: print(line, flush=True),
+            resume=True,
         )
         seconds = (datetime.now(UTC) - started).total_seconds()
         return CreateResult(run, {**props, "run_id": run, "seconds": round(seconds)})

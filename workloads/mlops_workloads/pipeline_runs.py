@@ -53,6 +53,7 @@ def run_to_end(
     parameters: Mapping[str, Any],
     logs: StepLogs,
     say: Callable[[str], None],
+    resume: bool = False,
 ) -> str:
     """Start a run and follow it to its end; return its id.
 
@@ -65,11 +66,13 @@ def run_to_end(
         parameters: those of the pipeline, checked.
         logs: reads what a failed step has printed.
         say: told each step as it starts and ends.
+        resume: follow a run of the same version and parameters that goes on, if there is one.
 
     Raises:
         RunFailedError: see `follow`.
     """
-    run = api.create_run(
+    going_on = api.unfinished_run(version, parameters) if resume else None
+    run = going_on or api.create_run(
         name=name,
         experiment=api.experiment(experiment),
         pipeline=pipeline,

@@ -12,6 +12,7 @@ import httpx
 _V2 = "/apis/v2beta1"
 _TIMEOUT_SECONDS = 30
 _PAGE = 100
+_UNFINISHED = frozenset({"PENDING", "RUNNING", "RUNTIME_STATE_UNSPECIFIED"})
 
 
 class PipelinesApiError(Exception):
@@ -104,6 +105,22 @@ class PipelinesApi:
     def run(self, run: str) -> dict[str, Any] | None:
         """Return a run with its tasks, or None when there is none."""
         return self._get(f"runs/{run}")
+
+    def unfinished_run(self, version: str, parameters: Mapping[str, Any]) -> str | None:
+        """Return the id of the newest run of a version with these parameters that goes on, or None.
+
+        Only the latest runs are looked at: an older one that still goes on is not worth following.
+        """
+        query = {"page_size": _PAGE, "sort_by": "created_at desc"}
+        for run in self._call("GET", "runs", params=query).get("runs", []):
+            if (
+                run.get("state", "PENDING") in _UNFINISHED
+                and (run.get("pipeline_version_reference") or {}).get("pipeline_version_id")
+                == version
+                and (run.get("runtime_config") or {}).get("parameters") == dict(parameters)
+            ):
+                return str(run["run_id"])
+        return None
 
     def run_count(self) -> int:
         """Return how many runs there are."""

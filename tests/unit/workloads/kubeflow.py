@@ -103,11 +103,13 @@ class Kubeflow:
     def create_run(self, *, query: str, body: bytes) -> Any:
         created = str(uuid.uuid4())
         request = json.loads(body)
-        self.runs[created] = [
-            {"run_id": created, "display_name": request["display_name"], **answer}
-            for answer in self.script
-        ]
+        names = ("display_name", "pipeline_version_reference", "runtime_config")
+        known = {"run_id": created, **{name: request.get(name) for name in names}}
+        self.runs[created] = [{**known, **answer} for answer in self.script]
         return {"run_id": created}
+
+    def list_runs(self, *, query: str, body: bytes) -> Any:
+        return {"runs": [answers[0] for answers in reversed(self.runs.values())]}
 
     def run(self, run: str, *, query: str, body: bytes) -> Any:
         answers = self.runs.get(run)
@@ -142,6 +144,7 @@ _ROUTES = (
     (f"GET {_V2}/pipelines/([^/]+)/versions/([^/]+)", "version"),
     (f"GET {_V2}/experiments", "list_experiments"),
     (f"POST {_V2}/experiments", "create_experiment"),
+    (f"GET {_V2}/runs", "list_runs"),
     (f"POST {_V2}/runs", "create_run"),
     (f"GET {_V2}/runs/([^/]+)", "run"),
     (f"POST {_V2}/recurringruns", "create_schedule"),

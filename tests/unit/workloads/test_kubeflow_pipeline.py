@@ -182,6 +182,30 @@ def test_a_run_shows_its_steps_and_none_of_kubeflows_own(
     assert created.outs["run_id"] == created.id
 
 
+def test_a_run_that_an_interrupted_update_left_is_followed_to_its_end(kubeflow: Kubeflow) -> None:
+    props = _run(kubeflow)
+    api = PipelinesApi(kubeflow.url)
+
+    def started(**changes: Any) -> str:
+        parameters = {**props["parameters"], **changes}
+        return api.create_run(
+            name="before",
+            experiment="x",
+            pipeline=props["pipeline_id"],
+            version=props["version_id"],
+            parameters=parameters,
+        )
+
+    kubeflow.script = [_answer("SUCCEEDED")]
+    ended = started()
+    kubeflow.script = [_answer("RUNNING"), _answer("RUNNING"), _answer("SUCCEEDED")]
+    going_on = started()
+    other = started(training_months="7")
+    assert PipelineRunProvider().create(props).id == going_on
+    again = PipelineRunProvider().create(props).id
+    assert again not in {ended, going_on, other}
+
+
 def test_a_reused_step_is_called_so(kubeflow: Kubeflow, capsys: pytest.CaptureFixture[str]) -> None:
     kubeflow.script = [
         _answer(
