@@ -54,6 +54,11 @@ kubeflow_ui_images = (
 with_kubeflow_ui = kubeflow_ui_images is None or all(
     map(images.is_there, ("kubeflow-pipelines-ui", "grpcwebproxy"))
 )
+platform_images = (
+    *(mlflow_image, flights_image, mariadb_image),
+    *(astuple(kubeflow_images) if kubeflow_images else ()),
+    *(astuple(kubeflow_ui_images) if kubeflow_ui_images and with_kubeflow_ui else ()),
+)
 cluster: Cluster
 buckets: Buckets
 if config.cluster_provider == "eks":
@@ -88,11 +93,7 @@ else:
         ClusterArgs(
             provider=config.cluster_provider,
             cluster_name=pulumi.get_stack(),
-            images=(
-                *(s3_image, mlflow_image, flights_image, mariadb_image),
-                *(astuple(kubeflow_images) if kubeflow_images else ()),
-                *(astuple(kubeflow_ui_images) if kubeflow_ui_images and with_kubeflow_ui else ()),
-            ),
+            images=(s3_image, *(platform_images if config.layers == "all" else ())),
             kubernetes_version=config.kubernetes_version,
             network=config.cluster_network,
             reserved_memory=config.cluster_reserved_memory,
@@ -134,6 +135,9 @@ pulumi.export("node_address", cluster.node_address)
 pulumi.export("s3_url", buckets.store.endpoint)
 pulumi.export("s3_access_key", buckets.store.access_key)
 pulumi.export("s3_secret_key", buckets.store.secret_key)
+pulumi.export("s3_region", buckets.store.region)
+# By purpose: on AWS they bear names of their own.
+pulumi.export("buckets", {"artifacts": buckets.artifacts, "models": buckets.models})
 
 if config.layers == "all":
     # --- platform ---
