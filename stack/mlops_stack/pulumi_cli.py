@@ -102,8 +102,7 @@ class Stack:
             PulumiError: see `file`.
             SettingsError: the configuration is wrong.
         """
-        values = _project_values(self.file())
-        return parse({key: _text(value) for key, value in values.items()})
+        return settings_in(self.file())
 
     def ensure(self, **values: str) -> None:
         """Create the stack unless it exists, and take its configuration as it is now.
@@ -268,6 +267,15 @@ class Stack:
     @staticmethod
     def _short(name: str) -> str:
         return name.rpartition("/")[2]
+
+
+def settings_in(file: Path) -> Settings:
+    """Return what a stack's file configures; the defaults when there is no file.
+
+    Raises:
+        SettingsError: the configuration is wrong.
+    """
+    return parse({key: _text(value) for key, value in _project_values(file).items()})
 
 
 def _project_values(file: Path) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """The stacks that environments are made from."""
 
-from mlops_stack.pulumi_cli import Stack
+from mlops_stack.pulumi_cli import settings_in
 from mlops_stack.settings import Settings, SettingsError, check_stack_name
 from mlops_toolchain import layout
 
@@ -14,7 +14,7 @@ def template_settings(template: str) -> Settings:
     file = layout.checkout() / f"Pulumi.{check_stack_name(template)}.yaml"
     if not file.exists():
         raise SettingsError(f"TEMPLATE={template}: there is no {file.name}; write it or use dev")
-    settings = Stack(template, template=template).settings()
+    settings = settings_in(file)
     if not settings.ephemeral:
         raise SettingsError(
             f"TEMPLATE={template} is protected (ephemeral: false); use a template that is ephemeral"
