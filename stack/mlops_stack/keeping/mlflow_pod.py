@@ -46,6 +46,7 @@ class MlflowPod:
         Raises:
             KeepError: the Pod cannot be reached.
         """
+        file.touch(mode=0o600)
         with file.open("wb") as stream:
             self._exec("cat", _SCRATCH, stdout=stream)
 
