@@ -1,7 +1,8 @@
 """What is done to MLflow's database, in its Pod: only there is the volume that holds it.
 
 The text of this file goes to the Pod's own Python, so it needs the standard library alone. It is
-given a command, the database and a scratch file, and answers in one line of JSON.
+given a command, the database (or the server's address) and a scratch file, and answers in one line
+of JSON.
 """
 
 import hashlib
@@ -13,6 +14,14 @@ from contextlib import closing
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
+
+
+def wake(server: str) -> dict[str, Any]:
+    """Let a server make its database, which it does when it is first asked for something."""
+    url = f"{server}/api/2.0/mlflow/experiments/search?max_results=1"
+    with urlopen(url, timeout=120) as answer:  # noqa: S310 - the Pod's own server
+        return {"status": answer.status}
 
 
 def describe(database: Path) -> dict[str, Any]:
@@ -44,7 +53,10 @@ def export(database: Path, scratch: Path) -> dict[str, Any]:
 
 
 def restore(database: Path, scratch: Path, sha256: str) -> dict[str, Any]:
-    """Replace a database's content by that of a file which standard input brings."""
+    """Replace an empty database's content by that of a file which standard input brings.
+
+    One that holds the same already, from an import that was interrupted, is taken as it is.
+    """
     with scratch.open("wb") as file:
         shutil.copyfileobj(sys.stdin.buffer, file)
     if (found := _digest(scratch)) != sha256:
@@ -56,7 +68,7 @@ def restore(database: Path, scratch: Path, sha256: str) -> dict[str, Any]:
             f"its tables are of revision {new['revision']}, those of this server of revision "
             f"{old['revision']}"
         )
-    if old["models"] or old["runs"]:
+    if (old["models"] or old["runs"]) and _contents(database) != _contents(scratch):
         raise SystemExit(
             f"the server holds {old['models']} models and {old['runs']} runs of its own already"
         )
@@ -94,15 +106,17 @@ def _digest(file: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def main(command: str, database: str, scratch: str = "", sha256: str = "") -> None:
+def main(command: str, place: str, scratch: str = "", sha256: str = "") -> None:
     """Run a command and print its answer."""
     match command:
+        case "wake":
+            answer = wake(place)
         case "describe":
-            answer = describe(Path(database))
+            answer = describe(Path(place))
         case "export":
-            answer = export(Path(database), Path(scratch))
+            answer = export(Path(place), Path(scratch))
         case _:
-            answer = restore(Path(database), Path(scratch), sha256)
+            answer = restore(Path(place), Path(scratch), sha256)
     print(json.dumps(answer))
 
 

@@ -15,6 +15,7 @@ from mlops_toolchain import layout
 # As platform/mlops_platform/mlflow.py lays it out.
 _NAMESPACE = "mlflow"
 _SELECTOR = "app.kubernetes.io/name=mlflow"
+_SERVER = "http://127.0.0.1:5000"
 _DATABASE = "/data/mlflow.db"
 _SCRATCH = "/tmp/mlops-kept.db"  # noqa: S108 - an emptyDir of the Pod
 _READY_SECONDS = 180
@@ -36,7 +37,8 @@ class MlflowPod:
         Raises:
             KeepError: the Pod cannot be reached, or its database is damaged.
         """
-        found = self._program("export", _SCRATCH)
+        self._program("wake", _SERVER)
+        found = self._program("export", _DATABASE, _SCRATCH)
         content = Content(bytes=found.pop("bytes"), sha256=found.pop("sha256"))
         return Database(content=content, **found)
 
@@ -63,9 +65,9 @@ class MlflowPod:
                 be reached.
         """
         with file.open("rb") as stream:
-            self._program("restore", _SCRATCH, content.sha256, stdin=stream)
+            self._program("restore", _DATABASE, _SCRATCH, content.sha256, stdin=stream)
         # The server has read its database when it started.
-        self._run("delete", "pod", self._pod(), "--wait=true")
+        self._run("delete", self._pod(), "--wait=true")
         self._run(
             *("wait", "pod", f"--selector={_SELECTOR}", "--for=condition=Ready"),
             f"--timeout={_READY_SECONDS}s",
@@ -77,13 +79,14 @@ class MlflowPod:
         Raises:
             KeepError: the Pod cannot be reached.
         """
-        return self._program("describe")
+        self._program("wake", _SERVER)
+        return self._program("describe", _DATABASE)
 
     def _program(
         self, command: str, *arguments: str, stdin: IO[bytes] | None = None
     ) -> dict[str, Any]:
         text = _PROGRAM.read_text()
-        answer = self._exec(*("python3", "-c", text, command, _DATABASE, *arguments), stdin=stdin)
+        answer = self._exec(*("python3", "-c", text, command, *arguments), stdin=stdin)
         told: dict[str, Any] = json.loads(answer)
         return told
 

@@ -48,12 +48,14 @@ def restore(stack: Stack, archive: Archive, manifest: Manifest) -> None:
     with report.phase(f"restore {archive.folder}"):
         store = Store(outputs)
         with mlflow_pod.of_cluster(outputs["kubeconfig"]) as mlflow:
-            held = mlflow.describe()
-            if held["runs"] or held["models"]:
+            held, database = mlflow.describe(), manifest.database
+            # An interrupted import may have ended all but this command.
+            if (held["runs"] or held["models"]) and held != {
+                key: getattr(database, key) for key in held
+            }:
                 raise KeepError(
                     f"stack {stack.name} holds {held['models']} models and {held['runs']} runs of "
-                    "its own, which an import would replace; restore into a new stack, or leave "
-                    "RESTORE out if they are the export's already"
+                    "its own, which an import would replace; restore into a new stack"
                 )
             # The database last: it is what says that the import is done.
             for found in manifest.objects:
@@ -62,7 +64,6 @@ def restore(stack: Stack, archive: Archive, manifest: Manifest) -> None:
                 mlflow.replace(archive.database, manifest.database.content)
             finally:
                 mlflow.forget()
-    database = manifest.database
     report.plain(
         f"  {database.model_versions} model versions, {database.runs} runs, "
         f"{len(manifest.objects)} objects, all checksums as exported"

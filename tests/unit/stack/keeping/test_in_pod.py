@@ -66,6 +66,9 @@ def test_an_empty_server_takes_an_export_while_it_is_read(tmp_path: Path) -> Non
         done = _run("restore", database, tmp_path / "copy.db", _sha256(kept), stdin=kept)
         assert done.returncode == 0, done.stderr
         assert server.execute("SELECT name FROM registered_models").fetchall() == [("m0",), ("m1",)]
+    # An import that was interrupted just before its end is tried again.
+    done = _run("restore", database, tmp_path / "copy.db", _sha256(kept), stdin=kept)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize(
