@@ -88,12 +88,7 @@ def _rehearse() -> int:
 def _run(arguments: argparse.Namespace, stack: "Stack") -> int:
     match arguments.command:
         case "up":
-            from mlops_stack.locks import working_on  # noqa: PLC0415
-            from mlops_stack.up import up  # noqa: PLC0415
-
-            with working_on(stack.name, "make up"):
-                up(stack, started=arguments.started, restore=arguments.restore)
-            return 0
+            return 0 if _up(stack, arguments) else 1
         case "preview":
             from mlops_stack.previews.command import preview  # noqa: PLC0415
 
@@ -109,6 +104,21 @@ def _run(arguments: argparse.Namespace, stack: "Stack") -> int:
             return 0 if status(stack) else 1
         case _:
             return 0 if _down(stack, arguments) else 1
+
+
+def _up(stack: "Stack", arguments: argparse.Namespace) -> bool:
+    from mlops_stack.environments import records, smoke_test  # noqa: PLC0415
+    from mlops_stack.locks import working_on  # noqa: PLC0415
+    from mlops_stack.up import up  # noqa: PLC0415
+
+    with working_on(stack.name, "make up"):
+        up(stack, started=arguments.started, restore=arguments.restore)
+        if not stack.from_template or not records.read(stack.name):
+            return True
+        # Its start may have failed, or a reaping that somebody changed their mind about.
+        healthy = smoke_test.smoke_test(stack, stack.settings())
+        records.write(stack, state="up" if healthy else "failed")
+        return healthy
 
 
 def _down(stack: "Stack", arguments: argparse.Namespace) -> bool:

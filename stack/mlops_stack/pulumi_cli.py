@@ -95,6 +95,11 @@ class Stack:
             )
         return found
 
+    @property
+    def from_template(self) -> bool:
+        """Return whether another stack's file configures it."""
+        return self.file() != self._source
+
     def settings(self) -> Settings:
         """Return what the stack's file configures.
 
