@@ -132,8 +132,12 @@ class Stack:
                 else:
                     self._source.write_bytes(before)
 
-    def run(self, *arguments: str) -> None:
+    def run(self, *arguments: str, **variables: str) -> None:
         """Run a command whose output the user sees.
+
+        Args:
+            arguments: the command and its options.
+            variables: further variables of its environment.
 
         Raises:
             PulumiError: it failed.
@@ -142,7 +146,7 @@ class Stack:
         self._clear_stale_lock()
         process = subprocess.Popen(
             [self._executable(), *self._options(arguments)],
-            env=self._environment,
+            env={**self._environment, **variables},
             cwd=layout.checkout(),
         )
         code = _wait(process)
@@ -158,8 +162,12 @@ class Stack:
         self._clear_stale_lock()
         return self._capture(*self._options(arguments))
 
-    def preview_events(self, *arguments: str) -> Preview:
+    def preview_events(self, *arguments: str, **variables: str) -> Preview:
         """Run a preview and return what the engine reports, whether it succeeds or not.
+
+        Args:
+            arguments: options of the preview.
+            variables: further variables of its environment.
 
         Raises:
             PulumiError: it failed before the engine began.
@@ -168,7 +176,11 @@ class Stack:
         self._clear_stale_lock()
         process = subprocess.Popen(
             [self._executable(), *self._options(("preview", "--json", *arguments))],
-            env={**self._environment, "PULUMI_ENABLE_STREAMING_JSON_PREVIEW": "true"},
+            env={
+                **self._environment,
+                "PULUMI_ENABLE_STREAMING_JSON_PREVIEW": "true",
+                **variables,
+            },
             cwd=layout.checkout(),
             stdout=subprocess.PIPE,
             text=True,

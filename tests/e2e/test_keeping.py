@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import mlflow
 import pytest
 
@@ -50,6 +51,13 @@ def _client(name: str) -> mlflow.MlflowClient:
     return mlflow.MlflowClient(Stack(name).outputs()["mlflow_url"])
 
 
+def _artifact(name: str, run: str, file: str) -> bytes:
+    """Return an artifact as a browser gets it: MLflow's client asks S3, by its name for Pods."""
+    url = f"{Stack(name).outputs()['mlflow_url']}/get-artifact"
+    answer = httpx.get(url, params={"run_uuid": run, "path": f"model/{file}"}, timeout=60)
+    return answer.raise_for_status().content
+
+
 def _register(client: mlflow.MlflowClient, folder: Path) -> None:
     run = client.create_run(client.create_experiment("flights"))
     client.log_metric(run.info.run_id, "roc_auc", 0.7)
@@ -81,7 +89,7 @@ def test_a_harmed_export_is_refused_before_anything_is_made(
 
 
 def test_the_same_versions_and_their_files_are_in_the_new_environment(
-    kept: Path, template: Template, tmp_path: Path
+    kept: Path, template: Template
 ) -> None:
     name = template.new_name("restored")
     words = ["--name", name, "--ttl", "4h", "--template", template.name]
@@ -92,9 +100,8 @@ def test_the_same_versions_and_their_files_are_in_the_new_environment(
     assert str(champion.version) == "2"
     assert {str(v.version) for v in client.search_model_versions("")} == {"1", "2"}
     assert client.get_run(champion.run_id).data.metrics == {"roc_auc": 0.7}
-    path = Path(client.download_artifacts(champion.run_id, "model", str(tmp_path)))
-    assert (path / "weights ü.bin").read_bytes() == _CONTENT
-    assert (path / "empty").read_bytes() == b""
+    assert _artifact(name, champion.run_id, "weights ü.bin") == _CONTENT
+    assert _artifact(name, champion.run_id, "empty") == b""
     # The server goes on with its numbers.
     source = f"{client.get_run(champion.run_id).info.artifact_uri}/model"
     third = client.create_model_version("flight-delay", source, champion.run_id)

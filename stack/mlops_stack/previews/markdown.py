@@ -26,6 +26,7 @@ def render(plan: Plan, base: Base | None = None) -> str:
     blocks = [
         f"## Preview of stack `{plan.stack}`",
         _verdict(plan),
+        *(f"> {note}" for note in plan.notes),
         *_errors(plan),
         *_counts(plan),
         *_data_at_risk(plan),

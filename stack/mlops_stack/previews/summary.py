@@ -58,6 +58,7 @@ def render(plan: Plan) -> str:
             for violation in plan.violations
         ],
         "errors": list(plan.errors),
+        "notes": list(plan.notes),
     }
     return json.dumps(content, indent=2) + "\n"
 
