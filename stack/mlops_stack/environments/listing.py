@@ -56,13 +56,20 @@ def cost_so_far(resources: Iterable[Mapping[str, Any]], now: float) -> Decimal:
         resources: as Pulumi's state holds them.
         now: the time, in seconds since the epoch.
     """
+    known = [(_resource(found), found.get("created")) for found in resources]
+    disks = costs.node_disks(resource for resource, _ in known)
     total = Decimal(0)
-    for found in resources:
-        if made := found.get("created"):
+    for resource, made in known:
+        if made:
             seconds = now - datetime.datetime.fromisoformat(made).timestamp()
-            monthly = costs.estimate(iter([(found["type"], found.get("inputs") or {})])).monthly
+            monthly = costs.estimate([resource], disks).monthly
             total += monthly * Decimal(max(seconds, 0)) / (3600 * costs.HOURS_PER_MONTH)
     return total
+
+
+def _resource(found: Mapping[str, Any]) -> costs.Resource:
+    name = found["urn"].rpartition("::")[2]
+    return costs.Resource(type=found["type"], name=name, inputs=found.get("inputs") or {})
 
 
 def _cost(environment: Environment, now: float) -> Decimal | None:

@@ -38,6 +38,7 @@ def render(plan: Plan) -> str:
         "stack": plan.stack,
         "monthlyUsd": str(after.monthly),
         "unpriced": list(after.unpriced),
+        "usageBased": list(after.by_use),
         "resources": [
             {
                 "urn": change.urn,

@@ -225,14 +225,17 @@ def test_cost_so_far_counts_from_each_resources_birth() -> None:
     day, month = 86400.0, 730 * 3600.0
     now = datetime.datetime(2026, 7, 1, tzinfo=datetime.UTC).timestamp()
     resources = [
-        {"type": "aws:kms/key:Key", "inputs": {}, "created": _iso(now - month)},
-        {"type": "aws:ec2/natGateway:NatGateway", "inputs": {}, "created": _iso(now - day)},
-        {"type": "aws:ec2/vpc:Vpc", "inputs": {}, "created": _iso(now - month)},
-        {"type": "mlops:infra:Cluster", "inputs": {}},
+        _deployed("aws:kms/key:Key", "key", now - month),
+        _deployed("aws:ec2/natGateway:NatGateway", "nat", now - day),
+        _deployed("aws:ec2/vpc:Vpc", "vpc", now - month),
+        {"type": "mlops:infra:Cluster", "urn": "urn:pulumi:s::p::mlops:infra:Cluster::c"},
     ]
     # One month of a key at $1.00, and one day of a gateway at $0.045 an hour.
     assert round(listing.cost_so_far(resources, now), 2) == Decimal("2.08")
 
 
-def _iso(seconds: float) -> str:
-    return datetime.datetime.fromtimestamp(seconds, datetime.UTC).isoformat()
+def _deployed(kind: str, name: str, made: float) -> dict[str, object]:
+    """Return a resource as Pulumi's state holds it."""
+    created = datetime.datetime.fromtimestamp(made, datetime.UTC).isoformat()
+    urn = f"urn:pulumi:pr-1::mlops-platform::{kind}::{name}"
+    return {"type": kind, "urn": urn, "inputs": {}, "created": created}
