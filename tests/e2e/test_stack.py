@@ -84,7 +84,11 @@ def _processes(name: str, program: str, argument: bytes = b"") -> list[int]:
 
 def test_the_first_preview_had_every_resource_of_the_update(stack: Commands) -> None:
     foreseen = {found["urn"] for found in _FIRST_PREVIEW["resources"] if found["layer"] != "stack"}
-    assert foreseen == {found["urn"] for found in stack.stack.resources()}
+    # The provider of dynamic resources is the engine's own, which shows it to nobody.
+    made = {
+        urn for r in stack.stack.resources() if not (urn := str(r["urn"])).endswith("::default")
+    }
+    assert foreseen == made
     assert not _FIRST_PREVIEW["errors"]
     assert not _FIRST_PREVIEW["violations"]
 
