@@ -12,12 +12,8 @@ from typing import Any
 from mlops_stack.previews import values
 
 LAYERS = ("infra", "platform", "workloads")
-# Where a resource with no component above it belongs: by the end of its type.
-_WITHOUT_PARENT = {
-    "EmbeddedCluster": "infra",
-    "KindCluster": "infra",
-    "Dataset": "workloads",
-}
+# Where a resource with no component above it belongs, if not to infra: by the end of its type.
+_WITHOUT_PARENT = {"Dataset": "workloads"}
 
 
 class Operation(enum.StrEnum):
@@ -205,9 +201,10 @@ def _layer(urn: str, parents: Mapping[str, str]) -> str:
             return layer
         at = parents.get(at, "")
     kind = urn.split("::")[2].rpartition("$")[2]
-    if kind.startswith(("aws:", "pulumi:providers:")):
-        return "infra"
-    return _WITHOUT_PARENT.get(kind.rpartition(":")[2], "stack")
+    if kind == "pulumi:pulumi:Stack":
+        return "stack"
+    # A resource that nobody has thought of must not vanish from the page.
+    return _WITHOUT_PARENT.get(kind.rpartition(":")[2], "infra")
 
 
 def _change(urn: str, steps: list[Mapping[str, Any]], layer: str) -> Change | None:

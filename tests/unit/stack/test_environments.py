@@ -206,6 +206,7 @@ def test_commands_on_an_environment_find_its_template(checkout: Path) -> None:
     (checkout / "Pulumi.eks.yaml").write_text(
         "config:\n  mlops-platform:clusterProvider: eks\n  mlops-platform:owner: a@example.org\n"
         "  mlops-platform:awsRegion: eu-west-1\n  mlops-platform:ephemeral: true\n"
+        "  mlops-platform:layers: infra\n"
     )
     _tagged("pr-1", left=60)
     records.write(Stack("pr-1"), template="eks")
