@@ -39,7 +39,7 @@ def _plan(*events: dict[str, Any]) -> Plan:
         ("mlops:workloads:Thing", ROOT, "workloads"),
         ("aws:kms/key:Key", ROOT, "infra"),
         ("pulumi-python:dynamic/mlops:Dataset", ROOT, "workloads"),
-        ("random:thing:Thing", ROOT, "stack"),
+        ("random:thing:Thing", ROOT, "infra"),
     ],
 )
 def test_a_resource_belongs_to_the_layer_of_the_component_above(
