@@ -295,7 +295,7 @@ def test_an_interrupted_up_converges_beside_another_stack(
                 start_new_session=True,
             )
             if seconds is None:
-                _wait(lambda: "• preprocess" in printed.read_text(), "the run's first step")
+                _wait(lambda: "• preprocess" in printed.read_text(), "the first step", seconds=300)
             else:
                 time.sleep(seconds)
             os.killpg(process.pid, signal.SIGINT)
