@@ -28,7 +28,10 @@ from mlops_toolchain import layout
 
 STACK = "rehearsal"
 REGISTRY = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/mlops-{STACK}"
-_UNCHECKED = "EKS add-ons, access entries, access policies, Pod Identity associations"
+_UNCHECKED = (
+    "EKS add-ons, access entries, access policies, Pod Identity associations, "
+    "conditions of bucket policies"
+)
 
 
 def rehearse(presets: Sequence[PresetName] = tuple(PRESETS)) -> None:
