@@ -6,22 +6,18 @@ runs on what the program makes; what AWS itself would say it cannot tell.
 
 import json
 import os
-import shlex
-import shutil
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 
 from mlops_infra.aws.presets import PRESETS, PresetName
 from mlops_policies import rules
-from mlops_stack import aws_leftovers, environment, report
+from mlops_stack import aws_leftovers, report
 from mlops_stack.pulumi_cli import PulumiError
-from mlops_stack.rehearsal import eks, moto_server
+from mlops_stack.rehearsal import eks, moto_server, order, surroundings
 from mlops_stack.rehearsal.errors import RehearsalError
 from mlops_stack.rehearsal.moto_server import ACCOUNT, REGION
 from mlops_toolchain import layout
@@ -78,7 +74,20 @@ class Rehearsal:
     @classmethod
     def prepare(cls, folder: Path, endpoint: str, played: eks.PlayedEks) -> "Rehearsal":
         """Make the backend and the plugin folder."""
-        environ = _environment(folder, endpoint, played)
+        (folder / "backend").mkdir()
+        environ = {
+            **surroundings.variables(
+                folder,
+                aws=endpoint,
+                kubernetes=played.endpoint,
+                authority=played.authority,
+                programs=played.programs,
+            ),
+            "PULUMI_BACKEND_URL": f"file://{folder / 'backend'}",
+            "PULUMI_CONFIG_PASSPHRASE": "rehearsal",
+            # For the log of the engine's events.
+            "PULUMI_DEBUG_COMMANDS": "true",
+        }
         made = cls(folder=folder, endpoint=endpoint, played=played, environ=environ)
         made.pulumi("stack", "init", STACK, "--no-select")
         # `stack init` writes the salt of the passphrase beside the program.
@@ -115,7 +124,11 @@ class Rehearsal:
         if not self.leftovers():
             raise RehearsalError("nothing is found of a stack that is up: the proof is blind")
         with report.phase(f"rehearsal: {preset}: destroy"):
-            self.pulumi("destroy", "--yes", "--skip-preview", *options)
+            log = self.folder / "destroy.events"
+            self.pulumi("destroy", "--yes", "--skip-preview", "--event-log", str(log), *options)
+        if whole and (wrong := order.problems(order.deletions(log))):
+            raise RehearsalError(f"destroyed in the wrong order: {'; '.join(wrong)}")
+        log.unlink()
         found = [*self.leftovers(), *self.played.leftovers()]
         for leftover in found:
             report.plain(f"  {leftover}")
@@ -161,7 +174,7 @@ class Rehearsal:
         finally:
             os.environ.clear()
             os.environ.update(before)
-        state = self.folder / "unchecked.json"
+        state = surroundings.kept_file(self.folder)
         kept = json.loads(state.read_text()) if state.exists() else {}
         return found + [f"{kind} {identity}" for kind, all_ in kept.items() for identity in all_]
 
@@ -184,36 +197,3 @@ class Rehearsal:
                 f"`pulumi {arguments[0]}` ended with {done.returncode}:\n{done.stdout}{done.stderr}"
             )
         return done.stdout
-
-
-def _environment(folder: Path, endpoint: str, played: eks.PlayedEks) -> dict[str, str]:
-    """Return an environment with a backend and a plugin folder of its own."""
-    ours = environment.variables()
-    home = folder / "home"
-    plugins = home / "plugins"
-    plugins.mkdir(parents=True)
-    for found in Path(ours["PULUMI_HOME"], "plugins").glob("resource-*"):
-        # The engine keeps notes of each plugin's last use beside it.
-        if found.is_dir() and not found.name.startswith("resource-aws-"):
-            # The engine does not look behind links.
-            shutil.copytree(found, plugins / found.name)
-    place = plugins / f"resource-aws-v{version('pulumi-aws')}"
-    place.mkdir()
-    launcher = place / "pulumi-resource-aws"
-    command = shlex.join([sys.executable, "-m", "mlops_aws_standin"])
-    launcher.write_text(f'#!/bin/sh\nexec {command} "$@"\n')
-    launcher.chmod(0o755)
-    (folder / "backend").mkdir()
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "PULUMI_"))}
-    return {
-        **inherited,
-        **ours,
-        "PATH": f"{played.programs}{os.pathsep}{ours['PATH']}",
-        "PULUMI_HOME": str(home),
-        "PULUMI_BACKEND_URL": f"file://{folder / 'backend'}",
-        "PULUMI_CONFIG_PASSPHRASE": "rehearsal",
-        "MLOPS_AWS_STANDIN_STATE": str(folder / "unchecked.json"),
-        "MLOPS_AWS_STANDIN_EKS_ENDPOINT": played.endpoint,
-        "MLOPS_AWS_STANDIN_EKS_AUTHORITY": played.authority,
-        **moto_server.credentials(endpoint),
-    }

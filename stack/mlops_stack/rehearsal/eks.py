@@ -10,7 +10,6 @@ Pod Identity               moto's instance metadata, which gives every Pod crede
 
 import json
 import secrets
-import shlex
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,6 +24,7 @@ from mlops_infra.node.cgroups import ClusterCgroups
 from mlops_infra.node.command import run
 from mlops_infra.node.leftovers import leftovers
 from mlops_infra.node.spec import NodeSpec
+from mlops_stack.rehearsal import surroundings
 from mlops_stack.rehearsal.errors import RehearsalError
 from mlops_toolchain import images, layout
 
@@ -138,29 +138,12 @@ def _authority(kubeconfig: str) -> str:
 
 
 def _token_program(folder: Path, kubeconfig: Path) -> Path:
-    """Make a program `aws` that answers `aws eks get-token`, and nothing else."""
+    """Make a program `aws` that gives tokens of an administrator."""
     _kubectl(kubeconfig, "apply", "-f", "-", text=_ADMINISTRATOR)
     token = _kubectl(
         kubeconfig, "create", "token", "rehearsal", "--namespace=kube-system", "--duration=4h"
     )
-    credential = {
-        "apiVersion": "client.authentication.k8s.io/v1beta1",
-        "kind": "ExecCredential",
-        "spec": {},
-        "status": {"token": token.strip()},
-    }
-    folder.mkdir()
-    program = folder / "aws"
-    program.touch(mode=0o700)
-    program.write_text(
-        "#!/bin/sh\n"
-        'if [ "$1 $2" != "eks get-token" ]; then\n'
-        '  echo "this stands for aws in a rehearsal and knows only: eks get-token" >&2\n'
-        "  exit 2\n"
-        "fi\n"
-        f"echo {shlex.quote(json.dumps(credential))}\n"
-    )
-    return folder
+    return surroundings.token_program(folder, token.strip())
 
 
 def _play_volumes(kubeconfig: Path) -> None:
