@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any, Final
 
 _DYNAMIC: Final = "pulumi-python:dynamic/mlops:"
-_CONTROLLERS: Final = ("eks-aws-ebs-csi-driver", "eks-coredns", "eks-eks-pod-identity-agent")
+# The agent of Pod Identity runs on every node, and may go with the nodes.
+_CONTROLLERS: Final = ("eks-aws-ebs-csi-driver", "eks-coredns")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +64,9 @@ def problems(seen: Iterable[Deletion]) -> list[str]:
 
 _ORDER: Final = (
     ("objects of Kubeflow", "programs"),
-    ("programs", "claims of volumes"),
+    # A claim stays until no Pod uses it any more: that order is Kubernetes' own.
+    ("programs", "drains"),
+    ("claims of volumes", "drains"),
     ("objects of Kubernetes", "drains"),
     ("drains", "controllers"),
     ("drains", "identities of Pods"),
