@@ -167,6 +167,17 @@ def _create_nat(aws: Aws, values: Values) -> tuple[str, Values]:
     return made["NatGatewayId"], {}
 
 
+def _delete_nat(aws: Aws, identity: str, _state: Values) -> None:
+    ec2 = aws.client("ec2")
+    found = ec2.describe_nat_gateways(NatGatewayIds=[identity])["NatGateways"]
+    ec2.delete_nat_gateway(NatGatewayId=identity)
+    # At AWS its interfaces go with it; moto keeps them.
+    for nat in found:
+        for address in nat["NatGatewayAddresses"]:
+            if interface := address.get("NetworkInterfaceId"):
+                ec2.delete_network_interface(NetworkInterfaceId=interface)
+
+
 def _read_nat(aws: Aws, identity: str, _state: Values) -> Values | None:
     found = aws.client("ec2").describe_nat_gateways(NatGatewayIds=[identity])["NatGateways"]
     alive = [nat for nat in found if nat["State"] not in ("deleted", "deleting")]
@@ -385,8 +396,8 @@ KINDS: dict[str, Kind] = {
         "AllocationId",
         computed=("allocationId", "publicIp"),
     ),
-    "aws:ec2/natGateway:NatGateway": _kind(
-        _create_nat, _read_nat, "delete_nat_gateway", "NatGatewayId", computed=()
+    "aws:ec2/natGateway:NatGateway": Kind(
+        create=_create_nat, read=_read_nat, delete=_delete_nat, update=_retag
     ),
     "aws:ec2/vpcEndpoint:VpcEndpoint": Kind(
         create=_create_endpoint,
