@@ -27,7 +27,9 @@ config = settings.load()
 s3_image, mlflow_image, flights_image, mariadb_image = (
     images.reference(name) for name in ("versitygw", "mlflow", "flights", "mariadb")
 )
-# Other clusters pull what Kubeflow publishes; an embedded one has no way to a registry.
+# Other clusters pull what Kubeflow publishes; an embedded one has no way to a registry, and the
+# nodes of EKS need not have one to any but the stack's own.
+own_kubeflow = config.cluster_provider in ("embedded", "eks")
 kubeflow_images = (
     KubeflowImages(
         api_server=images.reference("kfp-api-server"),
@@ -39,7 +41,7 @@ kubeflow_images = (
         launcher=images.reference("kfp-launcher"),
         executor=images.reference("argoexec"),
     )
-    if config.cluster_provider == "embedded"
+    if own_kubeflow
     else None
 )
 kubeflow_ui_images = (
@@ -47,11 +49,11 @@ kubeflow_ui_images = (
         server=images.reference("kubeflow-pipelines-ui"),
         metadata_proxy=images.reference("grpcwebproxy"),
     )
-    if config.cluster_provider == "embedded"
+    if own_kubeflow
     else None
 )
 # Building it takes minutes, and nothing depends on it: the stack does not wait for it.
-with_kubeflow_ui = kubeflow_ui_images is None or all(
+with_kubeflow_ui = config.cluster_provider != "embedded" or all(
     map(images.is_there, ("kubeflow-pipelines-ui", "grpcwebproxy"))
 )
 cluster: Cluster
@@ -74,8 +76,9 @@ if config.cluster_provider == "eks":
             kubernetes_version=config.kubernetes_version,
             node_address=config.node_address or "127.0.0.1",
             storage_class=config.storage_class,
+            s3_endpoint=config.aws_s3_endpoint,
             image_registry=config.image_registry,
-            images=("mlflow", "flights", "mariadb"),
+            images=images.ON_A_REGISTRY,
             ephemeral=config.ephemeral,
             artifact_expiry_days=config.artifact_expiry_days,
         )
@@ -153,7 +156,7 @@ if config.layers == "all":
             cluster=cluster,
             buckets=buckets,
             manifests=layout.manifests_dir() / "kubeflow-pipelines",
-            images=kubeflow_images,
+            images=kubeflow_images and cluster.images(kubeflow_images),
             database_image=cluster.image(mariadb_image),
             database_storage_size=config.kubeflow_storage_size,
         ),
@@ -166,7 +169,7 @@ if config.layers == "all":
                 cluster=cluster,
                 buckets=buckets,
                 namespace=kubeflow_pipelines.namespace,
-                images=kubeflow_ui_images,
+                images=kubeflow_ui_images and cluster.images(kubeflow_ui_images),
             ),
         )
         if with_kubeflow_ui

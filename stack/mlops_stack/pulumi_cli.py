@@ -78,8 +78,12 @@ class Stack:
                 else:
                     self._source.write_bytes(before)
 
-    def run(self, *arguments: str) -> None:
+    def run(self, *arguments: str, **variables: str) -> None:
         """Run a command whose output the user sees.
+
+        Args:
+            arguments: the command and its options.
+            variables: further variables of its environment.
 
         Raises:
             PulumiError: it failed.
@@ -88,7 +92,7 @@ class Stack:
         self._clear_stale_lock()
         process = subprocess.Popen(
             [self._executable(), *self._options(arguments)],
-            env=self._environment,
+            env={**self._environment, **variables},
             cwd=layout.checkout(),
         )
         code = _wait(process)

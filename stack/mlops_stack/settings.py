@@ -150,6 +150,7 @@ class Settings(BaseModel):
     aws_preset: Literal["trial", "team", "production"] = "trial"
     aws_database: bool = False
     aws_api_cidrs: Annotated[str, AfterValidator(_cidrs)] = ""
+    aws_s3_endpoint: str = Field("", pattern=r"^(https?://[^/\s]+)?$")
     aws_administrators: Annotated[str, AfterValidator(_roles)] = ""
     owner: str = Field("", pattern=r"^([^@\s,]+@[^@\s,]+\.[^@\s,]+)?$")
     expires: Annotated[str, AfterValidator(_expiry)] = "never"
@@ -163,6 +164,12 @@ class Settings(BaseModel):
                 raise ValueError(
                     "clusterProvider eks needs owner, who is told of its cost; set it with "
                     "`pulumi config set owner NAME@EXAMPLE.ORG`"
+                )
+            if self.layers == "all" and not self.image_registry:
+                raise ValueError(
+                    "layers all on eks needs imageRegistry, from which its nodes pull: bring it up "
+                    "with layers infra, push the images to the repositories it then shows, and set "
+                    "imageRegistry (see docs/aws.md)"
                 )
             if self.cluster_network != "auto" and not self.cluster_network.endswith("/16"):
                 raise ValueError("a VPC over three zones needs a clusterNetwork of /16")

@@ -18,6 +18,10 @@ _COMPUTED: dict[str, dict[str, Any]] = {
         "kubeconfig": "apiVersion: v1",
         "node_address": "172.18.0.2",
     },
+    "aws:eks/cluster:Cluster": {
+        "endpoint": "https://eks.example.org",
+        "certificateAuthority": {"data": "QQ=="},
+    },
     "pulumi-python:dynamic/mlops:Credentials": {"access_key": "AK", "secret_key": "SK"},
     "pulumi-python:dynamic/mlops:PipelineVersion": {
         "pipeline_id": "p",
