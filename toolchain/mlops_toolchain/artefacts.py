@@ -386,6 +386,7 @@ ARTEFACTS = (
                 "grpcio-opentracing",
                 "thrift",
                 "flask-opentracing",
+                "opentracing",
             ),
         ),
         seconds=40,
