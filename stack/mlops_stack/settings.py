@@ -145,6 +145,8 @@ class Settings(BaseModel):
     privileged_pods: str = ""
     model_name: str = Field("flight-delay", pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,99}$")
 
+    serving_engines: Literal["none", "kserve", "seldon", "both"] = "none"
+    prediction_log_rate: float = Field(1.0, ge=0, le=1)
     layers: Literal["all", "infra"] = "all"
     aws_region: str = Field("eu-central-1", pattern=r"^[a-z]{2}(-[a-z]+)+-[0-9]$")
     aws_preset: Literal["trial", "team", "production"] = "trial"
