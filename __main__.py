@@ -19,8 +19,11 @@ from mlops_platform.mlflow import Mlflow, MlflowArgs
 from mlops_platform.seldon_core import SeldonCore, SeldonCoreArgs, SeldonImages
 from mlops_stack import settings
 from mlops_toolchain import images, layout
+from mlops_workloads import gateway_configuration
 from mlops_workloads.dataset import Dataset, DatasetArgs
 from mlops_workloads.flight_delay_pipeline import FlightDelayPipeline, FlightDelayPipelineArgs
+from mlops_workloads.model_server import ModelServer, ModelServerArgs
+from mlops_workloads.serving_gateway import ServingGateway, ServingGatewayArgs
 
 config = settings.load()
 
@@ -217,6 +220,30 @@ if config.layers == "all":
             run=config.pipeline_run,
         ),
     )
+
+    if seldon and pipeline.model:
+        server = ModelServer(
+            "seldon-model",
+            ModelServerArgs(
+                cluster=cluster,
+                buckets=buckets,
+                namespace=seldon.namespace,
+                image=cluster.image(seldon_images.model_server),
+                model_name=config.model_name,
+                model=pipeline.model,
+                log_rate=float(config.prediction_log_rate),
+            ),
+        )
+        gateway = ServingGateway(
+            "gateway",
+            ServingGatewayArgs(
+                cluster=cluster,
+                image=cluster.image(gateway_image),
+                configuration=server.route.apply(lambda it: gateway_configuration.render([it])),
+            ),
+        )
+        pulumi.export("gateway_url", gateway.url)
+        pulumi.export("seldon_url", pulumi.Output.concat(gateway.url, server.route.path))
 
     pulumi.export("mlflow_url", mlflow.url)
     pulumi.export("kubeflow_url", kubeflow_pipelines.url)

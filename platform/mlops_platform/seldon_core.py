@@ -224,6 +224,8 @@ def _pod(images: SeldonImages, account: pulumi.Output[str]) -> kubernetes.core.v
                     *("--module", "seldon_controller.handlers"),
                 ],
                 "env": [
+                    # kopf asks for its user's name, and the image knows none.
+                    {"name": "USER", "value": _NAME},
                     {"name": "MODEL_INITIALIZER_IMAGE", "value": images.model_initializer},
                     {"name": "PREPACKAGED_SERVERS", "value": json.dumps(servers, sort_keys=True)},
                 ],

@@ -85,11 +85,7 @@ http {{
     proxy_read_timeout 30s;
     proxy_set_header X-Request-ID $request_id;
     location = /healthz {{ return 200 "ok\\n"; }}
-{locations}    # Each version by its own name, for the test before it gets requests.
-    location ~ ^/seldon/([-a-z0-9]+)/([-a-z0-9]+)/(api/.*|health/.*)$ {{
-      proxy_pass http://$2-default.$1.svc.cluster.local:9000/$3;
-    }}
-    location / {{ return 404 "no model is at this address\\n"; }}
+{locations}    location / {{ return 404 "no model is at this address\\n"; }}
   }}
 }}
 """

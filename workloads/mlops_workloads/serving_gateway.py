@@ -1,5 +1,6 @@
 """The serving gateway: one address a model, whichever engine and version answers."""
 
+import hashlib
 from dataclasses import dataclass
 
 import pulumi
@@ -14,31 +15,15 @@ _LABELS = {
     "app.kubernetes.io/name": "serving-gateway",
     "app.kubernetes.io/part-of": "mlops-platform",
 }
-# nginx does not read resolv.conf itself. On a changed configuration it starts new workers, and the
-# old ones end with their last request.
+# nginx does not read resolv.conf itself.
 _START = """
 set -eu
-render() {
-  dns=$(awk '/^nameserver/ { print $2; exit }' /etc/resolv.conf)
-  sed "s/RESOLVER/$dns/" /etc/gateway/nginx.conf > /tmp/next.conf
-}
-render
-cp /tmp/next.conf /tmp/nginx.conf
-nginx -c /tmp/nginx.conf -e /dev/stderr -g 'daemon off;' &
-server=$!
-trap 'sleep 5; kill -QUIT $server; wait $server; exit 0' TERM
-while kill -0 $server 2>/dev/null; do
-  sleep 1 & wait $! || true
-  render
-  cmp -s /tmp/next.conf /tmp/nginx.conf && continue
-  if nginx -t -q -c /tmp/next.conf -e /dev/stderr; then
-    cp /tmp/next.conf /tmp/nginx.conf
-    nginx -s reload -c /tmp/nginx.conf -e /dev/stderr
-    echo "configuration reloaded"
-  fi
-done
-exit 1
+dns=$(awk '/^nameserver/ { print $2; exit }' /etc/resolv.conf)
+sed "s/RESOLVER/$dns/" /etc/gateway/nginx.conf > /tmp/nginx.conf
+exec nginx -c /tmp/nginx.conf -e /dev/stderr -g 'daemon off;'
 """
+# Clients learn late that a Pod ends: it takes requests until they have, and ends with the last one.
+_STOP = "sleep 5; kill -QUIT 1; while kill -0 1; do sleep 0.2; done"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,8 +44,8 @@ class ServingGatewayArgs:
 class ServingGateway(pulumi.ComponentResource):
     """nginx in front of all model servers.
 
-    The configuration is a ConfigMap of a fixed name: weights change without a new Pod, at most a
-    kubelet's sync period later.
+    Another configuration is another Pod, which takes over before the old one ends: a weight counts
+    when the update ends, not when the node next looks at its ConfigMaps.
 
     Attributes:
         url: its address on this machine.
@@ -90,7 +75,6 @@ class ServingGateway(pulumi.ComponentResource):
             f"{name}-configuration",
             metadata={"name": "serving-gateway", "namespace": namespace.metadata.name},
             data={"nginx.conf": args.configuration},
-            # The Pod refers to it by its name: it changes in place.
             opts=child,
         )
         deployment = kubernetes.apps.v1.Deployment(
@@ -101,11 +85,18 @@ class ServingGateway(pulumi.ComponentResource):
                 "selector": {"match_labels": _LABELS},
                 "strategy": {"rolling_update": {"max_surge": 1, "max_unavailable": 0}},
                 "template": {
-                    "metadata": {"labels": _LABELS},
+                    "metadata": {
+                        "labels": _LABELS,
+                        "annotations": {
+                            "mlops-platform/configuration": pulumi.Output.from_input(
+                                args.configuration
+                            ).apply(_digest)
+                        },
+                    },
                     "spec": _pod(args.image, configuration.metadata.name),
                 },
             },
-            opts=child,
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[configuration]),
         )
         service = kubernetes.core.v1.Service(
             f"{name}-service",
@@ -121,6 +112,10 @@ class ServingGateway(pulumi.ComponentResource):
         self.register_outputs({"url": self.url})
 
 
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
 def _pod(image: str, configuration: pulumi.Output[str]) -> kubernetes.core.v1.PodSpecArgsDict:
     return {
         **restricted_pod(),
@@ -131,6 +126,7 @@ def _pod(image: str, configuration: pulumi.Output[str]) -> kubernetes.core.v1.Po
                 "image": image,
                 "image_pull_policy": "IfNotPresent",
                 "command": ["/bin/sh", "-c", _START],
+                "lifecycle": {"pre_stop": {"exec_": {"command": ["/bin/sh", "-c", _STOP]}}},
                 "ports": [{"name": "http", "container_port": PORT}],
                 "security_context": RESTRICTED_CONTAINER,
                 "readiness_probe": {
