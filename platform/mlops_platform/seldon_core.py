@@ -141,7 +141,7 @@ class SeldonCore(pulumi.ComponentResource):
             ],
             opts=child,
         )
-        bindings = [
+        bindings: list[pulumi.Resource] = [
             kubernetes.rbac.v1.RoleBinding(
                 f"{name}-role-binding",
                 metadata={"name": _NAME, "namespace": models.metadata.name},
@@ -152,7 +152,8 @@ class SeldonCore(pulumi.ComponentResource):
                 },
                 subjects=subjects,
                 opts=child,
-            )
+            ),
+            self._overview(name, subjects),
         ]
         deployment = kubernetes.apps.v1.Deployment(
             f"{name}-controller",
@@ -170,6 +171,35 @@ class SeldonCore(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self, depends_on=[definition, role, *bindings]),
         )
         return deployment.id
+
+    def _overview(
+        self, name: str, subjects: list[kubernetes.rbac.v1.SubjectArgsDict]
+    ) -> kubernetes.rbac.v1.ClusterRoleBinding:
+        """Let kopf look for its kind and its namespace; it waits half a minute where it may not."""
+        child = pulumi.ResourceOptions(parent=self)
+        role = kubernetes.rbac.v1.ClusterRole(
+            f"{name}-overview",
+            metadata={"name": _NAME},
+            rules=[
+                {"api_groups": [group], "resources": [resource], "verbs": ["list", "watch"]}
+                for group, resource in (
+                    ("", "namespaces"),
+                    ("apiextensions.k8s.io", "customresourcedefinitions"),
+                )
+            ],
+            opts=child,
+        )
+        return kubernetes.rbac.v1.ClusterRoleBinding(
+            f"{name}-overview-binding",
+            metadata={"name": _NAME},
+            role_ref={
+                "api_group": "rbac.authorization.k8s.io",
+                "kind": "ClusterRole",
+                "name": role.metadata.name,
+            },
+            subjects=subjects,
+            opts=child,
+        )
 
     def _operator(
         self,

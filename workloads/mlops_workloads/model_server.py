@@ -103,7 +103,7 @@ class ModelServer(pulumi.ComponentResource):
             kubeconfig=args.cluster.kubeconfig,
             namespace=args.namespace,
             deployment=called,
-            service=called.apply(lambda it: f"{it}-{PREDICTOR}:9000"),
+            service=called.apply(lambda it: f"{it}-{PREDICTOR}"),
             version=args.model.version,
             manifest=manifest.apply(lambda body: json.dumps(body, sort_keys=True)),
             opts=pulumi.ResourceOptions(parent=self, depends_on=[deployment]),

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 PREDICTOR: Final = "default"
+PORT: Final = 9000
 _CONTAINER = "model"
 
 
@@ -86,4 +87,4 @@ def manifest(served: SeldonModel) -> dict[str, Any]:
 
 def host(name: str, namespace: str) -> str:
     """Return the address of a SeldonDeployment's server for Pods."""
-    return f"{name}-{PREDICTOR}.{namespace}.svc.cluster.local:9000"
+    return f"{name}-{PREDICTOR}.{namespace}.svc.cluster.local:{PORT}"

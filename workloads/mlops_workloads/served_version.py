@@ -1,10 +1,12 @@
 """A model server that has proved itself: it is ready, and answers real flights sensibly."""
 
 import json
+import re
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -43,32 +45,51 @@ class Kubectl:
         )
         return found
 
-    def post(self, service: str, path: str, body: Any) -> dict[str, Any]:
-        """Return a Service's answer to a JSON document, asked through the API server.
+    def post(self, service: str, port: int, path: str, body: Any) -> dict[str, Any]:
+        """Return a Service's answer to a JSON document, through a forwarded port.
 
         Raises:
             ServingError: it does not answer, or with an error.
         """
-        url = f"/api/v1/namespaces/{self._namespace}/services/{service}/proxy/{path}"
-        answer: dict[str, Any] = json.loads(
-            self._run("create", "--raw", url, "--filename", "-", stdin=json.dumps(body))
-        )
-        return answer
+        import httpx  # noqa: PLC0415 - only the provider's process talks to a server
 
-    def _run(self, *words: str, stdin: str | None = None) -> str:
+        with (
+            self._command("port-forward", f"service/{service}", f":{port}") as command,
+            subprocess.Popen(
+                command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            ) as forward,
+        ):
+            try:
+                line = forward.stdout.readline() if forward.stdout else ""
+                # Forwarding from 127.0.0.1:40001 -> 9000
+                found = re.search(r"127\.0\.0\.1:([0-9]+)", line)
+                if not found:
+                    raise ServingError(f"kubectl port-forward failed: {line.strip()}")
+                url = f"http://127.0.0.1:{found[1]}/{path}"
+                answer = httpx.post(url, json=body, timeout=_KUBECTL_SECONDS)
+            except httpx.HTTPError as error:
+                raise ServingError(f"{service} does not answer: {error}") from error
+            finally:
+                forward.terminate()
+        if not answer.is_success:
+            raise ServingError(f"{service} answers {answer.status_code}: {answer.text[:500]}")
+        result: dict[str, Any] = answer.json()
+        return result
+
+    @contextmanager
+    def _command(self, *words: str) -> Iterator[list[str]]:
         with tempfile.TemporaryDirectory() as folder:
             config = Path(folder, "kubeconfig")
             config.touch(mode=0o600)
             config.write_text(self._kubeconfig)
             program = str(layout.bin_dir() / "kubectl")
+            yield [program, f"--kubeconfig={config}", f"--namespace={self._namespace}", *words]
+
+    def _run(self, *words: str) -> str:
+        with self._command(*words) as command:
             try:
                 done = subprocess.run(
-                    [program, f"--kubeconfig={config}", f"--namespace={self._namespace}", *words],
-                    input=stdin,
-                    capture_output=True,
-                    text=True,
-                    timeout=_KUBECTL_SECONDS,
-                    check=False,
+                    command, capture_output=True, text=True, timeout=_KUBECTL_SECONDS, check=False
                 )
             except (OSError, subprocess.SubprocessError) as error:
                 raise ServingError(f"kubectl {words[0]} failed: {error}") from error

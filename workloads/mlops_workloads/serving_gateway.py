@@ -106,7 +106,8 @@ class ServingGateway(pulumi.ComponentResource):
                 "selector": _LABELS,
                 "ports": [{"name": "http", "port": 80, "target_port": "http"}],
             },
-            opts=child,
+            # It waits for Pods, which a version that fails its test never gets.
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[deployment]),
         )
         self.url = args.cluster.node_url(service.spec.ports[0].node_port, after=deployment.id)
         self.register_outputs({"url": self.url})

@@ -45,7 +45,9 @@ def test_the_controller_knows_its_images_and_its_namespace() -> None:
 
 def test_the_controller_has_rights_in_one_namespace_and_no_more_than_it_uses() -> None:
     found = _run()
-    assert not found.of(":ClusterRole")
+    overview = found.named("seldon-overview").inputs["rules"]
+    assert {r["resources"][0] for r in overview} == {"namespaces", "customresourcedefinitions"}
+    assert all(rule["verbs"] == ["list", "watch"] for rule in overview)
     role = found.named("seldon-role").inputs
     assert role["metadata"]["namespace"] == "seldon"
     verbs = {resource: set(r["verbs"]) for r in role["rules"] for resource in r["resources"]}
