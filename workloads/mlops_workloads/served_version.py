@@ -14,6 +14,7 @@ import pulumi
 from pulumi.dynamic import CreateResult, DiffResult, Resource, ResourceProvider, UpdateResult
 
 from mlops_toolchain import layout
+from mlops_workloads.seldon_deployment import PORT
 
 _WAIT_SECONDS = 300
 # A failure that lasts is one: an object store that starts later mends others.
@@ -192,7 +193,9 @@ class ServedVersionProvider(ResourceProvider):
         kubectl = Kubectl(props["kubeconfig"], props["namespace"])
         wait(lambda: kubectl.seldon_deployment(props["deployment"]))
         sample = labelled_sample.read(layout.dataset_dir(), month=_MONTH, flights=_FLIGHTS)
-        answer = kubectl.post(props["service"], "api/v1.0/predictions", {"jsonData": sample.rows})
+        answer = kubectl.post(
+            props["service"], PORT, "api/v1.0/predictions", {"jsonData": sample.rows}
+        )
         return {**props, "roc_auc": judge(answer, sample.late, props["version"])}
 
 
