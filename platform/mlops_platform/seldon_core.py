@@ -218,9 +218,6 @@ class SeldonCore(pulumi.ComponentResource):
                 "istio": {"enabled": False},
                 "ambassador": {"enabled": False},
                 "usageMetrics": {"enabled": False},
-                # Its init containers and servers run as one unprivileged user.
-                "manager": {"containerSecurityContext": {"allowPrivilegeEscalation": False}},
-                "singleNamespace": False,
             },
             opts=pulumi.ResourceOptions(parent=self, depends_on=[models]),
         )
