@@ -16,10 +16,14 @@ from mlops_platform.kubeflow_pipelines_ui import (
     KubeflowUiImages,
 )
 from mlops_platform.mlflow import Mlflow, MlflowArgs
+from mlops_platform.seldon_core import SeldonCore, SeldonCoreArgs, SeldonImages
 from mlops_stack import settings
 from mlops_toolchain import images, layout
+from mlops_workloads import gateway_configuration
 from mlops_workloads.dataset import Dataset, DatasetArgs
 from mlops_workloads.flight_delay_pipeline import FlightDelayPipeline, FlightDelayPipelineArgs
+from mlops_workloads.model_server import ModelServer, ModelServerArgs
+from mlops_workloads.serving_gateway import ServingGateway, ServingGatewayArgs
 
 config = settings.load()
 
@@ -56,6 +60,13 @@ kubeflow_ui_images = (
 with_kubeflow_ui = config.cluster_provider != "embedded" or all(
     map(images.is_there, ("kubeflow-pipelines-ui", "grpcwebproxy"))
 )
+with_seldon = config.serving_engines in ("seldon", "both")
+seldon_images = SeldonImages(
+    controller=images.reference("seldon-controller"),
+    model_server=images.reference("seldon-model-server"),
+    model_initializer=images.reference("storage-initializer"),
+)
+gateway_image = images.reference("gateway")
 cluster: Cluster
 buckets: Buckets
 if config.cluster_provider == "eks":
@@ -95,6 +106,7 @@ else:
                 *(s3_image, mlflow_image, flights_image, mariadb_image),
                 *(astuple(kubeflow_images) if kubeflow_images else ()),
                 *(astuple(kubeflow_ui_images) if kubeflow_ui_images and with_kubeflow_ui else ()),
+                *((*astuple(seldon_images), gateway_image) if with_seldon else ()),
             ),
             kubernetes_version=config.kubernetes_version,
             network=config.cluster_network,
@@ -176,6 +188,18 @@ if config.layers == "all":
         else None
     )
 
+    seldon = (
+        SeldonCore(
+            "seldon",
+            SeldonCoreArgs(
+                cluster=cluster,
+                images=seldon_images if config.cluster_provider == "embedded" else None,
+            ),
+        )
+        if with_seldon
+        else None
+    )
+
     # --- workloads ---
     flights = Dataset(
         "flights",
@@ -200,10 +224,35 @@ if config.layers == "all":
         ),
     )
 
+    if seldon and pipeline.model:
+        server = ModelServer(
+            "seldon-model",
+            ModelServerArgs(
+                cluster=cluster,
+                buckets=buckets,
+                namespace=seldon.namespace,
+                image=cluster.image(seldon_images.model_server),
+                model_name=config.model_name,
+                model=pipeline.model,
+                log_rate=float(config.prediction_log_rate),
+            ),
+        )
+        gateway = ServingGateway(
+            "gateway",
+            ServingGatewayArgs(
+                cluster=cluster,
+                image=cluster.image(gateway_image),
+                configuration=server.route.apply(lambda it: gateway_configuration.render([it])),
+            ),
+        )
+        pulumi.export("gateway_url", gateway.url)
+        pulumi.export("seldon_url", pulumi.Output.concat(gateway.url, server.route.path))
+
     pulumi.export("mlflow_url", mlflow.url)
     pulumi.export("kubeflow_url", kubeflow_pipelines.url)
     pulumi.export("kubeflow_ui_url", kubeflow_ui.url if kubeflow_ui else None)
     pulumi.export("model_name", config.model_name)
+    pulumi.export("seldon_namespace", seldon.namespace if seldon else None)
     pulumi.export("pipeline_version", pipeline.version.version)
     pulumi.export("pipeline_data", pipeline.data)
     pulumi.export("pipeline_id", pipeline.version.pipeline_id)

@@ -111,6 +111,16 @@ def _expiry(text: str) -> str:
         raise ValueError("needs a day, for example 2030-01-31, or never") from error
 
 
+def _share(text: str) -> str:
+    try:
+        share = float(text)
+    except ValueError:
+        share = -1
+    if not 0 <= share <= 1:
+        raise ValueError("needs a share from 0 to 1, for example 0.1 for every tenth")
+    return text
+
+
 Quantity = Annotated[str, AfterValidator(_quantity)]
 
 
@@ -145,6 +155,8 @@ class Settings(BaseModel):
     privileged_pods: str = ""
     model_name: str = Field("flight-delay", pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,99}$")
 
+    serving_engines: Literal["none", "kserve", "seldon", "both"] = "none"
+    prediction_log_rate: Annotated[str, AfterValidator(_share)] = "1.0"
     layers: Literal["all", "infra"] = "all"
     aws_region: str = Field("eu-central-1", pattern=r"^[a-z]{2}(-[a-z]+)+-[0-9]$")
     aws_preset: Literal["trial", "team", "production"] = "trial"

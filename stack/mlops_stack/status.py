@@ -31,8 +31,16 @@ def rows(stack: str, outputs: dict[str, Any]) -> list[tuple[str, str]]:
         *_run_row(outputs),
         ("Model", f"{name} version {version}: {url}/#/models/{name}/versions/{version}"),
         ("Metrics", ", ".join(shown) or "-"),
+        *_serving_row(outputs),
         ("kubectl", f". ./env.sh; kubectl --kubeconfig <({kubeconfig}) get pods --all-namespaces"),
     ]
+
+
+def _serving_row(outputs: dict[str, Any]) -> list[tuple[str, str]]:
+    url = outputs.get("seldon_url")
+    if not url:
+        return []
+    return [("Seldon", f"curl {url}/api/v1.0/predictions; see docs/serving-seldon.md")]
 
 
 def _run_row(outputs: dict[str, Any]) -> list[tuple[str, str]]:
