@@ -36,6 +36,9 @@ ARGO = "3.6.7"
 ML_METADATA = "1.17.1"
 NODE = "22.20.0"
 GRPC_WEB = "0.15.0"
+SELDON_CORE = "1.17.1"
+KOPF = "1.45.2"
+KSERVE_STORAGE = "0.16.0"
 FLIGHTS_DATA = "0.0.3"
 PROJECT = "0.1.0"
 
@@ -370,6 +373,54 @@ ARTEFACTS = (
         seconds=60,
         megabytes=400,
     ),
+    Artefact(
+        name="seldon-packages",
+        version=SELDON_CORE,
+        licence="Apache-2.0 and others",
+        recipe=PythonPackages(
+            requirements="toolchain/images/seldon-model-server/requirements.txt",
+            python_version="3.11",
+            built=(
+                "jaeger-client",
+                "threadloop",
+                "grpcio-opentracing",
+                "thrift",
+                "flask-opentracing",
+            ),
+        ),
+        seconds=40,
+        megabytes=1200,
+    ),
+    Artefact(
+        name="seldon-controller-packages",
+        version=KOPF,
+        licence="MIT and others",
+        recipe=PythonPackages(
+            requirements="toolchain/images/seldon-controller/requirements.txt",
+            python_version="3.11",
+        ),
+        seconds=10,
+        megabytes=100,
+    ),
+    Artefact(
+        name="storage-initializer-packages",
+        version=KSERVE_STORAGE,
+        licence="Apache-2.0 and others",
+        recipe=PythonPackages(
+            requirements="toolchain/images/storage-initializer/requirements.txt",
+            python_version="3.11",
+        ),
+        seconds=20,
+        megabytes=300,
+    ),
+    Artefact(
+        name="nginx-root",
+        version="Debian bookworm",
+        licence="BSD-2-Clause and others",
+        recipe=DebianRoot(suite="bookworm", packages=("nginx-light",)),
+        seconds=60,
+        megabytes=300,
+    ),
     # --- the UI of Kubeflow Pipelines ---
     Artefact(
         name="node",
@@ -567,6 +618,69 @@ ARTEFACTS = (
         needs=("image-mlflow",),
         seconds=40,
         megabytes=2500,
+    ),
+    Artefact(
+        name="image-seldon-model-server",
+        version=SELDON_CORE,
+        licence="Apache-2.0 and others",
+        recipe=Image(
+            name="seldon-model-server",
+            dockerfile="seldon-model-server",
+            files=(
+                ("root.tar", "python-root", "root.tar"),
+                ("site.tar", "seldon-packages", "site.tar"),
+            ),
+            folders=("workloads/flight_delay", "workloads/flight_serving"),
+        ),
+        needs=("python-root", "seldon-packages"),
+        seconds=60,
+        megabytes=1500,
+    ),
+    Artefact(
+        name="image-seldon-controller",
+        version=PROJECT,
+        licence="Apache-2.0",
+        recipe=Image(
+            name="seldon-controller",
+            dockerfile="seldon-controller",
+            files=(
+                ("root.tar", "python-root", "root.tar"),
+                ("site.tar", "seldon-controller-packages", "site.tar"),
+            ),
+            folders=("controllers/seldon_controller",),
+        ),
+        needs=("python-root", "seldon-controller-packages"),
+        seconds=20,
+        megabytes=500,
+    ),
+    Artefact(
+        name="image-storage-initializer",
+        version=KSERVE_STORAGE,
+        licence="Apache-2.0",
+        recipe=Image(
+            name="storage-initializer",
+            dockerfile="storage-initializer",
+            files=(
+                ("root.tar", "python-root", "root.tar"),
+                ("site.tar", "storage-initializer-packages", "site.tar"),
+            ),
+        ),
+        needs=("python-root", "storage-initializer-packages"),
+        seconds=20,
+        megabytes=600,
+    ),
+    Artefact(
+        name="image-gateway",
+        version="1.22",
+        licence="BSD-2-Clause and others",
+        recipe=Image(
+            name="gateway",
+            dockerfile="gateway",
+            files=(("root.tar", "nginx-root", "root.tar"),),
+        ),
+        needs=("nginx-root",),
+        seconds=10,
+        megabytes=300,
     ),
     # --- data ---
     Artefact(
