@@ -19,6 +19,11 @@ _COMPUTED: dict[str, dict[str, Any]] = {
         "node_address": "172.18.0.2",
     },
     "pulumi-python:dynamic/mlops:Credentials": {"access_key": "AK", "secret_key": "SK"},
+    "pulumi-python:dynamic/mlops:WebhookCertificates": {
+        "authority": "PEM of the authority",
+        "certificate": "PEM of the server",
+        "private_key": "key",
+    },
     "pulumi-python:dynamic/mlops:PipelineVersion": {
         "pipeline_id": "p",
         "version": "flight-delay-12345678",
