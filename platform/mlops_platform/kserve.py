@@ -156,7 +156,7 @@ class KServe(pulumi.ComponentResource):
 
 def _custom(
     name: str, manifest: kserve_manifests.Manifest, opts: pulumi.ResourceOptions
-) -> pulumi.Resource:
+) -> kubernetes.apiextensions.CustomResource:
     return kubernetes.apiextensions.CustomResource(
         name,
         api_version=manifest["apiVersion"],

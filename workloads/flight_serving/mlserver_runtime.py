@@ -17,7 +17,7 @@ from flight_serving import predictor, schema, v2_protocol
 from flight_serving.schema import SchemaError
 
 
-class FlightDelayRuntime(MLModel):  # type: ignore[misc] - MLServer has no types
+class FlightDelayRuntime(MLModel):  # type: ignore[misc]  # MLServer is in the image alone
     """What KServe's runtime of MLServer serves; the model's URI is the folder of the model."""
 
     async def load(self) -> bool:
