@@ -23,6 +23,11 @@ _COMPUTED: dict[str, dict[str, Any]] = {
         "certificateAuthority": {"data": "QQ=="},
     },
     "pulumi-python:dynamic/mlops:Credentials": {"access_key": "AK", "secret_key": "SK"},
+    "pulumi-python:dynamic/mlops:WebhookCertificates": {
+        "authority": "PEM of the authority",
+        "certificate": "PEM of the server",
+        "private_key": "key",
+    },
     "pulumi-python:dynamic/mlops:PipelineVersion": {
         "pipeline_id": "p",
         "version": "flight-delay-12345678",

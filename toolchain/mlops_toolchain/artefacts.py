@@ -16,6 +16,7 @@ from mlops_toolchain.recipes.image import Image
 from mlops_toolchain.recipes.kubeflow_source import KubeflowSource
 from mlops_toolchain.recipes.kubeflow_ui import KubeflowUi
 from mlops_toolchain.recipes.manifests import RenderedManifests
+from mlops_toolchain.recipes.module_manifests import ModuleManifests
 from mlops_toolchain.recipes.node import NodeRuntime
 from mlops_toolchain.recipes.python_packages import PythonPackages
 
@@ -39,6 +40,9 @@ GRPC_WEB = "0.15.0"
 SELDON_CORE = "1.17.1"
 KOPF = "1.45.2"
 KSERVE_STORAGE = "0.16.0"
+KSERVE = "0.16.0"
+MLSERVER = "1.7.1"
+TRAINING_OPERATOR = "1.8.1"
 FLIGHTS_DATA = "0.0.3"
 PROJECT = "0.1.0"
 
@@ -285,6 +289,60 @@ ARTEFACTS = (
         ),
         needs=("kubernetes", "kubeflow-source"),
     ),
+    # --- serving and distributed training ---
+    Artefact(
+        name="kserve",
+        version=KSERVE,
+        licence="Apache-2.0",
+        recipe=GoPrograms(module="kserve", programs=(("kserve-controller", "manager"),)),
+        needs=("go",),
+        seconds=200,
+        megabytes=2500,
+    ),
+    Artefact(
+        name="kserve-manifests",
+        version=KSERVE,
+        licence="Apache-2.0",
+        recipe=ModuleManifests(
+            module="kserve",
+            path="github.com/kserve/kserve",
+            version=f"v{KSERVE}",
+            root="config",
+            folder="kserve",
+            kustomizations=(("default", "default"), ("cluster-resources", "clusterresources")),
+        ),
+        needs=("go", "kubernetes"),
+        seconds=10,
+        megabytes=100,
+    ),
+    Artefact(
+        name="training-operator",
+        version=TRAINING_OPERATOR,
+        licence="Apache-2.0",
+        recipe=GoPrograms(
+            module="training-operator",
+            programs=(("training-operator", "training-operator.v1"),),
+        ),
+        needs=("go",),
+        seconds=120,
+        megabytes=1500,
+    ),
+    Artefact(
+        name="training-operator-manifests",
+        version=TRAINING_OPERATOR,
+        licence="Apache-2.0",
+        recipe=ModuleManifests(
+            module="training-operator",
+            path="github.com/kubeflow/training-operator",
+            version=f"v{TRAINING_OPERATOR}",
+            root="manifests",
+            folder="training-operator",
+            kustomizations=(("standalone", "overlays/standalone"),),
+        ),
+        needs=("go", "kubernetes"),
+        seconds=5,
+        megabytes=50,
+    ),
     Artefact(
         name="containerd",
         version="Debian's",
@@ -413,6 +471,16 @@ ARTEFACTS = (
         ),
         seconds=20,
         megabytes=300,
+    ),
+    Artefact(
+        name="model-server-packages",
+        version=MLSERVER,
+        licence="Apache-2.0 and others",
+        recipe=PythonPackages(
+            requirements="toolchain/images/model-server/requirements.txt", python_version="3.11"
+        ),
+        seconds=40,
+        megabytes=1200,
     ),
     Artefact(
         name="nginx-root",
@@ -619,6 +687,25 @@ ARTEFACTS = (
         needs=("image-mlflow",),
         seconds=40,
         megabytes=2500,
+    ),
+    _program_image("kserve-controller", "kserve", KSERVE, "Apache-2.0"),
+    _program_image("training-operator", "training-operator", TRAINING_OPERATOR, "Apache-2.0"),
+    Artefact(
+        name="image-model-server",
+        version=MLSERVER,
+        licence="Apache-2.0 and others",
+        recipe=Image(
+            name="model-server",
+            dockerfile="model-server",
+            files=(
+                ("root.tar", "python-root", "root.tar"),
+                ("site.tar", "model-server-packages", "site.tar"),
+            ),
+            folders=("workloads/flight_delay", "workloads/flight_serving"),
+        ),
+        needs=("python-root", "model-server-packages"),
+        seconds=60,
+        megabytes=1500,
     ),
     Artefact(
         name="image-seldon-model-server",
