@@ -13,8 +13,8 @@ help: ## Show the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
 
 up: started := $(shell date +%s)
-up: toolchain-in-a-hurry ## From whatever there is to a stack that answers [STACK=dev]
-	@$(STACK_COMMAND) up --stack $(STACK) --started $(started)
+up: toolchain-in-a-hurry ## From whatever there is to a stack that answers [STACK=dev RESTORE=folder]
+	@$(STACK_COMMAND) up --stack $(STACK) --started $(started) $(if $(RESTORE),--restore '$(RESTORE)')
 
 # Beside a page for reviewers or machines, progress goes where errors go.
 preview: ## What `make up` would change [STACK=dev FORMAT=text|markdown|json BASE=file]
@@ -27,17 +27,18 @@ run: ## Run the pipeline and follow it [MONTHS=1-3] [PARAMETERS="iterations=200 
 status: ## Where everything is, and whether it answers [STACK=dev]
 	@$(STACK_COMMAND) status --stack $(STACK)
 
-down: bootstrap ## Destroy the stack, and prove that nothing is left [STACK=dev]
-	@$(STACK_COMMAND) down --stack $(STACK)
+down: bootstrap ## Destroy the stack, and prove that nothing is left [STACK=dev KEEP=models KEEP_TO=folder]
+	@$(STACK_COMMAND) down --stack $(STACK) --keep '$(KEEP)' --keep-to '$(KEEP_TO)'
 
-env: toolchain ## An environment that expires: NAME=pr-123 TTL=4h [TEMPLATE=dev]
-	@$(PYTHON) -m mlops_stack.environments create --name "$(NAME)" --ttl "$(TTL)" --template "$(or $(TEMPLATE),dev)"
+env: toolchain-in-a-hurry ## An environment that expires: NAME=pr-123 TTL=4h [TEMPLATE=dev KEEP=models RESTORE=folder]
+	@$(PYTHON) -m mlops_stack.environments create --name "$(NAME)" --ttl "$(TTL)" --template "$(or $(TEMPLATE),dev)" \
+		--keep "$(KEEP)" $(if $(RESTORE),--restore '$(RESTORE)')
 
 envs: ## List the environments, and the time each has left [FORMAT=json]
 	@$(PYTHON) -m mlops_stack.environments list --format "$(FORMAT)"
 
-reap: bootstrap ## Destroy the environments that have expired
-	@$(PYTHON) -m mlops_stack.environments reap
+reap: bootstrap ## Destroy the environments that have expired [KEEP=models]
+	@$(PYTHON) -m mlops_stack.environments reap --keep "$(KEEP)"
 
 rehearse: toolchain ## The AWS stack up and down without an account: moto plays AWS
 	@$(STACK_COMMAND) rehearse

@@ -67,6 +67,12 @@ seldon_images = SeldonImages(
     model_initializer=images.reference("storage-initializer"),
 )
 gateway_image = images.reference("gateway")
+platform_images = (
+    *(mlflow_image, flights_image, mariadb_image),
+    *(astuple(kubeflow_images) if kubeflow_images else ()),
+    *(astuple(kubeflow_ui_images) if kubeflow_ui_images and with_kubeflow_ui else ()),
+    *((*astuple(seldon_images), gateway_image) if with_seldon else ()),
+)
 cluster: Cluster
 buckets: Buckets
 if config.cluster_provider == "eks":
@@ -102,12 +108,7 @@ else:
         ClusterArgs(
             provider=config.cluster_provider,
             cluster_name=pulumi.get_stack(),
-            images=(
-                *(s3_image, mlflow_image, flights_image, mariadb_image),
-                *(astuple(kubeflow_images) if kubeflow_images else ()),
-                *(astuple(kubeflow_ui_images) if kubeflow_ui_images and with_kubeflow_ui else ()),
-                *((*astuple(seldon_images), gateway_image) if with_seldon else ()),
-            ),
+            images=(s3_image, *(platform_images if config.layers == "all" else ())),
             kubernetes_version=config.kubernetes_version,
             network=config.cluster_network,
             reserved_memory=config.cluster_reserved_memory,
@@ -149,6 +150,9 @@ pulumi.export("node_address", cluster.node_address)
 pulumi.export("s3_url", buckets.store.endpoint)
 pulumi.export("s3_access_key", buckets.store.access_key)
 pulumi.export("s3_secret_key", buckets.store.secret_key)
+pulumi.export("s3_region", buckets.store.region)
+# By purpose: on AWS they bear names of their own.
+pulumi.export("buckets", {"artifacts": buckets.artifacts, "models": buckets.models})
 
 if config.layers == "all":
     # --- platform ---

@@ -38,6 +38,9 @@ def main() -> int:
         type=Path,
         help="summary of the target branch's preview (--format json), to compare Markdown with",
     )
+    parser.add_argument("--keep", default="", help="what a down exports first: models or none")
+    parser.add_argument("--keep-to", default="", help="folder that it goes to")
+    parser.add_argument("--restore", type=Path, help="folder of an export that an up begins with")
     # Intermixed: parameters come after options.
     arguments = parser.parse_intermixed_args()
     if arguments.command == "env":
@@ -48,7 +51,10 @@ def main() -> int:
         return _rehearse()
 
     # Imported after parsing: `env` runs at each shell's start.
+    from mlops_infra.node.errors import NodeError  # noqa: PLC0415
     from mlops_policies.rules import PolicyConfigError  # noqa: PLC0415
+    from mlops_stack.keeping.errors import ArchiveError, KeepError  # noqa: PLC0415
+    from mlops_stack.locks import BusyError  # noqa: PLC0415
     from mlops_stack.previews.summary import BaseError  # noqa: PLC0415
     from mlops_stack.pulumi_cli import PulumiError, Stack  # noqa: PLC0415
     from mlops_stack.settings import SettingsError, check_stack_name  # noqa: PLC0415
@@ -56,7 +62,10 @@ def main() -> int:
     try:
         check_stack_name(arguments.stack)
         return _run(arguments, Stack(arguments.stack))
-    except (BaseError, PolicyConfigError, PulumiError, SettingsError) as problem:
+    except (
+        *(ArchiveError, BaseError, BusyError, KeepError),
+        *(NodeError, PolicyConfigError, PulumiError, SettingsError),
+    ) as problem:
         report.error(str(problem))
         return 1
     except KeyboardInterrupt:
@@ -81,10 +90,7 @@ def _rehearse() -> int:
 def _run(arguments: argparse.Namespace, stack: "Stack") -> int:
     match arguments.command:
         case "up":
-            from mlops_stack.up import up  # noqa: PLC0415
-
-            up(stack, started=arguments.started)
-            return 0
+            return 0 if _up(stack, arguments) else 1
         case "preview":
             from mlops_stack.previews.command import preview  # noqa: PLC0415
 
@@ -99,9 +105,36 @@ def _run(arguments: argparse.Namespace, stack: "Stack") -> int:
 
             return 0 if status(stack) else 1
         case _:
-            from mlops_stack.down import down  # noqa: PLC0415
+            return 0 if _down(stack, arguments) else 1
 
-            return 0 if down(stack) else 1
+
+def _up(stack: "Stack", arguments: argparse.Namespace) -> bool:
+    from mlops_stack.environments import records, smoke_test  # noqa: PLC0415
+    from mlops_stack.locks import working_on  # noqa: PLC0415
+    from mlops_stack.up import up  # noqa: PLC0415
+
+    with working_on(stack.name, "make up"):
+        up(stack, started=arguments.started, restore=arguments.restore)
+        if not stack.from_template or not records.read(stack.name):
+            return True
+        # Its start may have failed, or a reaping that somebody changed their mind about.
+        healthy = smoke_test.smoke_test(stack, stack.settings())
+        records.write(stack, state="up" if healthy else "failed")
+        return healthy
+
+
+def _down(stack: "Stack", arguments: argparse.Namespace) -> bool:
+    from mlops_stack.down import down  # noqa: PLC0415
+    from mlops_stack.environments import records  # noqa: PLC0415
+    from mlops_stack.keeping import choice  # noqa: PLC0415
+    from mlops_stack.locks import working_on  # noqa: PLC0415
+
+    with working_on(stack.name, "make down"):
+        # An environment's tag stands above its template's setting.
+        known = records.read(stack.name) if stack.exists() else None
+        own = known.keep if known else ""
+        kept = choice.choose(arguments.keep, own, stack.settings().keep)
+        return down(stack, keep=choice.folder(stack.name, kept, arguments.keep_to))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """`make down`: destroy the stack, then prove that nothing is left."""
 
 import time
+from pathlib import Path
 
 from mlops_infra.node import cluster
 from mlops_infra.node.leftovers import leftovers
@@ -8,24 +9,36 @@ from mlops_stack import report
 from mlops_stack.pulumi_cli import PulumiError, Stack
 
 
-def down(stack: Stack) -> bool:
+def down(stack: Stack, *, keep: Path | None = None) -> bool:
     """Destroy the stack and print what is left of it; return whether that is nothing.
 
     A stack that was never made, is half-made or whose cluster is dead goes down all the same.
 
+    Args:
+        stack: the stack.
+        keep: folder that its models are exported to first; None destroys them with it.
+
     Raises:
+        ArchiveError: the folder cannot take an export; nothing was changed.
+        KeepError: the models could not be exported; nothing was destroyed.
         PulumiError: Pulumi failed; it has said why, and the state still holds what is left.
+        SettingsError: the stack is an environment whose template's name is impossible.
     """
     started = time.monotonic()
     # Asked before the destroy: it is the configuration that tells where the stack was.
     aws_region = stack.aws_region()
+    existed = stack.exists()
+    if existed and keep:
+        # Imported here: S3's SDK takes a moment.
+        from mlops_stack.keeping.export import keep as export  # noqa: PLC0415
+
+        export(stack, keep)
     failure: PulumiError | None = None
-    if stack.exists():
+    if existed:
         try:
             with report.phase(f"pulumi destroy, stack {stack.name}"):
                 stack.ensure()
                 stack.run("destroy", "--yes", "--skip-preview", **_variables(stack, aws_region))
-                stack.remove()
         except PulumiError as error:
             # In AWS, what is left tells why: a VPC does not go before what others put into it.
             if aws_region is None:
@@ -36,6 +49,9 @@ def down(stack: Stack) -> bool:
     found = _in_aws(stack.name, aws_region) if aws_region else _on_this_machine(stack.name)
     for leftover in found:
         report.plain(f"  {leftover}")
+    if existed and not found and failure is None:
+        # Last: a stack that is forgotten cannot be tried again.
+        stack.remove()
     report.plain(f"leftovers: {len(found)} ({time.monotonic() - started:.1f} s)")
     if failure is not None:
         raise failure

@@ -34,7 +34,11 @@ def passphrase_file() -> Path:
 
 
 def variables() -> dict[str, str]:
-    """Return the variables that Pulumi needs; what the user has set stays as it is."""
+    """Return the variables that Pulumi needs; what the user has set stays as it is.
+
+    An empty variable counts as not set: that is how CI systems pass a secret that does not exist.
+    An empty passphrase is one all the same.
+    """
     backend = state_dir() / "pulumi"
     backend.mkdir(parents=True, exist_ok=True)
     ours = {
@@ -43,9 +47,10 @@ def variables() -> dict[str, str]:
         "PULUMI_SKIP_UPDATE_CHECK": "true",
         "PULUMI_PYTHON_CMD": str(layout.checkout() / ".venv/bin/python"),
     }
-    if not {"PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE"} & set(os.environ):
+    theirs = os.environ.get("PULUMI_CONFIG_PASSPHRASE_FILE")
+    if not theirs and "PULUMI_CONFIG_PASSPHRASE" not in os.environ:
         ours["PULUMI_CONFIG_PASSPHRASE_FILE"] = str(passphrase_file())
-    chosen = {name: os.environ.get(name, value) for name, value in ours.items()}
+    chosen = {name: os.environ.get(name) or value for name, value in ours.items()}
     tools = str(layout.bin_dir())
     path = os.environ.get("PATH", os.defpath).split(os.pathsep)
     chosen["PATH"] = os.pathsep.join([tools, *(entry for entry in path if entry != tools)])

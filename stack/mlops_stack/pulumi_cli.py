@@ -6,6 +6,7 @@ import os
 import shutil
 import socket
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,11 @@ import yaml
 
 from mlops_policies import rules
 from mlops_stack import environment
-from mlops_stack.settings import PROJECT, Settings
+from mlops_stack.settings import PROJECT, Settings, check_stack_name, parse
 from mlops_toolchain import layout
+
+# Names the stack whose file configures an environment (docs/decisions/0008).
+TEMPLATE_TAG = "mlops:template"
 
 
 class PulumiError(Exception):
@@ -46,12 +50,18 @@ class Stack:
     """
 
     def __init__(self, name: str, *, template: str | None = None) -> None:
-        """Name a stack; `template` is the stack whose file configures it, itself by default."""
+        """Name a stack.
+
+        Args:
+            name: the stack's name.
+            template: the stack whose file configures it; by default itself, and for an environment
+                the template that its tag names.
+        """
         self.name = name
         self._environment = {**os.environ, **environment.variables()}
         self._source = layout.checkout() / f"Pulumi.{name}.yaml"
         self._config = environment.state_dir() / "config" / self._source.name
-        self._template = layout.checkout() / f"Pulumi.{template or name}.yaml"
+        self._template = template
 
     def exists(self) -> bool:
         """Return whether the backend knows the stack."""
@@ -59,14 +69,58 @@ class Stack:
 
     def aws_region(self) -> str | None:
         """Return the AWS region of a stack on EKS, None for a stack elsewhere."""
-        values = _project_values(self._source)
+        values = _project_values(self.file())
         if values.get("clusterProvider") != "eks":
             return None
         return str(values.get("awsRegion", Settings.model_fields["aws_region"].default))
 
-    def ensure(self) -> None:
-        """Create the stack unless it exists, and take its configuration as it is now."""
-        self._copy_config()
+    def file(self) -> Path:
+        """Return the file that configures the stack: its own, or that of an environment's template.
+
+        It need not exist: a stack may have no configuration.
+
+        Raises:
+            PulumiError: the template's file is not in this checkout.
+            SettingsError: the tag names no template.
+        """
+        if self._template is None:
+            self._template = self.name
+            if not self._source.exists() and self.exists():
+                self._template = check_stack_name(self.tags().get(TEMPLATE_TAG, self.name))
+        found = layout.checkout() / f"Pulumi.{self._template}.yaml"
+        if self._template != self.name and not found.exists():
+            raise PulumiError(
+                f"stack {self.name} was made from {found.name}, which this checkout does not have; "
+                "bring the file back, or run the command where it is"
+            )
+        return found
+
+    @property
+    def from_template(self) -> bool:
+        """Return whether another stack's file configures it."""
+        return self.file() != self._source
+
+    def settings(self) -> Settings:
+        """Return what the stack's file configures.
+
+        Raises:
+            PulumiError: see `file`.
+            SettingsError: the configuration is wrong.
+        """
+        return settings_in(self.file())
+
+    def ensure(self, **values: str) -> None:
+        """Create the stack unless it exists, and take its configuration as it is now.
+
+        Args:
+            values: configuration keys of this project that differ from the file, for the next
+                command alone.
+
+        Raises:
+            PulumiError: Pulumi failed, or see `file`.
+            SettingsError: see `file`.
+        """
+        self._copy_config(values)
         if not self.exists():
             # `stack init` writes into the committed file.
             before = self._source.read_bytes() if self._source.exists() else None
@@ -108,8 +162,12 @@ class Stack:
         self._clear_stale_lock()
         return self._capture(*self._options(arguments))
 
-    def preview_events(self, *arguments: str) -> Preview:
+    def preview_events(self, *arguments: str, **variables: str) -> Preview:
         """Run a preview and return what the engine reports, whether it succeeds or not.
+
+        Args:
+            arguments: options of the preview.
+            variables: further variables of its environment.
 
         Raises:
             PulumiError: it failed before the engine began.
@@ -118,7 +176,11 @@ class Stack:
         self._clear_stale_lock()
         process = subprocess.Popen(
             [self._executable(), *self._options(("preview", "--json", *arguments))],
-            env={**self._environment, "PULUMI_ENABLE_STREAMING_JSON_PREVIEW": "true"},
+            env={
+                **self._environment,
+                "PULUMI_ENABLE_STREAMING_JSON_PREVIEW": "true",
+                **variables,
+            },
             cwd=layout.checkout(),
             stdout=subprocess.PIPE,
             text=True,
@@ -201,12 +263,16 @@ class Stack:
             raise PulumiError(f"`pulumi {' '.join(arguments)}` failed: {result.stderr.strip()}")
         return result.stdout
 
-    def _copy_config(self) -> None:
+    def _copy_config(self, values: Mapping[str, str]) -> None:
+        source = self.file()
         self._config.parent.mkdir(parents=True, exist_ok=True)
-        if self._template.exists():
-            shutil.copyfile(self._template, self._config)
-        else:
-            self._config.write_text("")
+        text = source.read_text() if source.exists() else ""
+        if values:
+            document = yaml.safe_load(text) or {}
+            ours = {f"{PROJECT}:{key}": value for key, value in values.items()}
+            document["config"] = {**(document.get("config") or {}), **ours}
+            text = yaml.safe_dump(document)
+        self._config.write_text(text)
 
     def _clear_stale_lock(self) -> None:
         """Remove the lock of a command on this machine that no longer runs."""
@@ -220,6 +286,15 @@ class Stack:
         return name.rpartition("/")[2]
 
 
+def settings_in(file: Path) -> Settings:
+    """Return what a stack's file configures; the defaults when there is no file.
+
+    Raises:
+        SettingsError: the configuration is wrong.
+    """
+    return parse({key: _text(value) for key, value in _project_values(file).items()})
+
+
 def _project_values(file: Path) -> dict[str, Any]:
     """Return what a stack's file configures of this project; nothing when there is no file."""
     document = yaml.safe_load(file.read_text()) if file.exists() else None
@@ -229,6 +304,11 @@ def _project_values(file: Path) -> dict[str, Any]:
         for key, value in ((document or {}).get("config") or {}).items()
         if key.startswith(prefix)
     }
+
+
+def _text(value: object) -> str:
+    """Return a value of YAML as `pulumi config` holds it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _wait(process: subprocess.Popen[Any]) -> int:

@@ -34,6 +34,8 @@ def run(stack: Stack, *, months: str, assignments: list[str]) -> None:
         RunError: a parameter is wrong, or the run failed.
     """
     outputs = stack.outputs() if stack.exists() else {}
+    if outputs and stack.settings().layers != "all":
+        raise PulumiError(f"stack {stack.name} has no pipelines: its layers are infra alone")
     if not outputs.get("pipeline_version_id"):
         raise PulumiError(f"stack {stack.name} is not up; run `make up STACK={stack.name}`")
     given = {"model_name": outputs["model_name"], **parse(assignments)}

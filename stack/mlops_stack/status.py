@@ -15,24 +15,40 @@ _HEADLINE = ("roc_auc", "average_precision", "brier_score", "log_loss", "base_ra
 
 def rows(stack: str, outputs: dict[str, Any]) -> list[tuple[str, str]]:
     """Return what a user wants to see of the stack's outputs, without its secrets."""
-    url = outputs.get("mlflow_url", "-")
-    name, version = outputs.get("model_name"), outputs.get("model_version")
-    metrics: dict[str, float] = outputs.get("model_metrics") or {}
-    shown = [f"{name} {metrics[name]:.3f}" for name in sorted(metrics) if name in _HEADLINE]
     kubeconfig = f"pulumi stack output kubeconfig --show-secrets --stack {stack}"
     return [
-        ("MLflow", url),
+        *_platform_rows(outputs),
+        ("S3", outputs.get("s3_url", "-")),
+        *_run_row(outputs),
+        *_model_rows(outputs),
+        ("kubectl", f". ./env.sh; kubectl --kubeconfig <({kubeconfig}) get pods --all-namespaces"),
+    ]
+
+
+def _platform_rows(outputs: dict[str, Any]) -> list[tuple[str, str]]:
+    if "mlflow_url" not in outputs:  # a stack of infra alone
+        return []
+    return [
+        ("MLflow", outputs["mlflow_url"]),
         (
             "Kubeflow UI",
             outputs.get("kubeflow_ui_url") or "not built yet; `make toolchain`, then `make up`",
         ),
         ("Kubeflow API", outputs.get("kubeflow_url", "-")),
-        ("S3", outputs.get("s3_url", "-")),
-        *_run_row(outputs),
+    ]
+
+
+def _model_rows(outputs: dict[str, Any]) -> list[tuple[str, str]]:
+    version = outputs.get("model_version")
+    if not version:  # a stack whose pipeline does not run by itself
+        return []
+    url, name = outputs["mlflow_url"], outputs["model_name"]
+    metrics: dict[str, float] = outputs.get("model_metrics") or {}
+    shown = [f"{m} {value:.3f}" for m, value in sorted(metrics.items()) if m in _HEADLINE]
+    return [
         ("Model", f"{name} version {version}: {url}/#/models/{name}/versions/{version}"),
         ("Metrics", ", ".join(shown) or "-"),
         *_serving_row(outputs),
-        ("kubectl", f". ./env.sh; kubectl --kubeconfig <({kubeconfig}) get pods --all-namespaces"),
     ]
 
 
@@ -61,23 +77,32 @@ def status(stack: Stack) -> bool:
 
     Raises:
         PulumiError: the stack is not up.
+        SettingsError: its configuration is wrong.
     """
-    if not stack.exists() or not (outputs := stack.outputs()).get("mlflow_url"):
+    outputs = stack.outputs() if stack.exists() else {}
+    # The last thing that an update of these layers brings up and shows.
+    needed = "mlflow_url" if stack.settings().layers == "all" else "s3_url"
+    if not outputs.get(needed):
         raise PulumiError(f"stack {stack.name} is not up; run `make up STACK={stack.name}`")
     report.table(rows(stack.name, outputs))
-    probes = {
-        "MLflow": f"{outputs['mlflow_url']}/health",
-        "Kubeflow API": f"{outputs['kubeflow_url']}/apis/v1beta1/healthz",
-        "S3": f"{outputs['s3_url']}/health",
-    }
-    if ui := outputs.get("kubeflow_ui_url"):
-        probes["Kubeflow UI"] = f"{ui}/apis/v2beta1/healthz"
     healthy = True
-    for name, url in probes.items():
+    for name, url in _probes(outputs).items():
         answer = _probe(url)
         healthy = healthy and answer == "answers"
         report.plain(f"{'✓' if answer == 'answers' else '✗'} {name} {answer}")
     return healthy
+
+
+def _probes(outputs: dict[str, Any]) -> dict[str, str]:
+    probes = {}
+    if "mlflow_url" in outputs:
+        probes["MLflow"] = f"{outputs['mlflow_url']}/health"
+        probes["Kubeflow API"] = f"{outputs['kubeflow_url']}/apis/v1beta1/healthz"
+    if outputs.get("s3_access_key"):  # AWS's own S3 has no keys of the stack, and no such page
+        probes["S3"] = f"{outputs['s3_url']}/health"
+    if ui := outputs.get("kubeflow_ui_url"):
+        probes["Kubeflow UI"] = f"{ui}/apis/v2beta1/healthz"
+    return probes
 
 
 def _probe(url: str) -> str:

@@ -1,37 +1,91 @@
 """`make up`: from whatever there is to a stack that answers."""
 
 import time
+from pathlib import Path
 
 from mlops_stack import report
-from mlops_stack.pulumi_cli import Stack
+from mlops_stack.keeping import archive
+from mlops_stack.keeping.archive import Archive, Manifest
+from mlops_stack.pulumi_cli import PulumiError, Stack
+from mlops_stack.settings import Settings, SettingsError
 from mlops_stack.status import rows
 
+# What would make the pipeline run before its models are there.
+_AT_REST = {"pipelineRun": "false", "pipelineSchedule": ""}
 
-def up(stack: Stack, *, started: float) -> None:
+
+def up(stack: Stack, *, started: float, restore: Path | None = None) -> None:
     """Bring the stack up and print where everything is.
 
     Args:
         stack: the stack.
         started: `time.time()` of the command's start, toolchain included.
+        restore: folder of an export, whose models are there before the pipeline runs.
 
     Raises:
+        ArchiveError: the export is refused; nothing was changed.
+        KeepError: the export could not be imported.
         PulumiError: Pulumi failed; it has said why.
+        SettingsError: the stack's configuration is wrong, or has no place for an export.
     """
-    with report.phase(f"pulumi up, stack {stack.name}"):
-        stack.ensure()
-        # Policies judge each resource before it is made. A preview of a cluster that is half made
-        # tells nothing that the update does not, and costs as long as an update without changes.
-        stack.run("up", "--yes", "--skip-preview", *stack.policies())
+    settings = stack.settings()
+    if restore:
+        kept = archive.read(restore)
+        check_restore(settings, kept)
+        _restored(stack, *kept)
+    if not restore or settings.pipeline_run or settings.pipeline_schedule:
+        with report.phase(f"pulumi up, stack {stack.name}"):
+            _update(stack)
     report.plain("")
     report.table(rows(stack.name, stack.outputs()))
     suffix = "" if stack.name == "dev" else f" STACK={stack.name}"
+    again = (f"make run{suffix} MONTHS=1-6", "train on other months, against the champion")
     report.plain("")
     report.plain(f"Up in {time.time() - started:.0f} s. Next:")
     report.table(
         [
-            (f"make run{suffix} MONTHS=1-6", "train on other months, against the champion"),
+            *([again] if settings.layers == "all" else []),
             (f"make status{suffix}", "whether everything still answers"),
             (f"make preview{suffix}", "what a change would do"),
             (f"make down{suffix}", "destroy all of it, and prove it"),
         ]
     )
+
+
+def check_restore(settings: Settings, kept: tuple[Archive, Manifest] | None) -> None:
+    """Refuse an export that a stack so configured cannot take.
+
+    Raises:
+        ArchiveError: the pinned MLflow server cannot read it.
+        SettingsError: the stack has no MLflow server.
+    """
+    if kept is None:
+        return
+    if settings.layers != "all":
+        raise SettingsError(
+            f"RESTORE={kept[0].folder} needs a stack with MLflow, and layers is {settings.layers}"
+        )
+    # Imported here: only an import needs it.
+    from mlops_stack.keeping.restoring import check_revision  # noqa: PLC0415
+
+    check_revision(kept[1])
+
+
+def _restored(stack: Stack, kept: Archive, manifest: Manifest) -> None:
+    if stack.exists() and stack.outputs().get("model_version"):
+        raise PulumiError(
+            f"stack {stack.name} has models of its own, which an import would replace; "
+            "restore into a new stack"
+        )
+    with report.phase(f"pulumi up without a run, stack {stack.name}"):
+        _update(stack, **_AT_REST)
+    from mlops_stack.keeping.restoring import restore  # noqa: PLC0415
+
+    restore(stack, kept, manifest)
+
+
+def _update(stack: Stack, **values: str) -> None:
+    stack.ensure(**values)
+    # Policies judge each resource before it is made. A preview of a cluster that is half made
+    # tells nothing that the update does not, and costs as long as an update without changes.
+    stack.run("up", "--yes", "--skip-preview", *stack.policies())

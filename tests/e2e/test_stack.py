@@ -27,10 +27,15 @@ from tests.e2e.conftest import CHECKOUT, Commands
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1500)]
 
 
+# What the preview said while there was neither a cluster nor a state.
+_FIRST_PREVIEW: dict[str, Any] = {}
+
+
 @pytest.fixture(scope="module")
 def stack(new_stack: Callable[[str], Commands]) -> Commands:
     """A stack that is up."""
     commands = new_stack("main")
+    _FIRST_PREVIEW.update(json.loads(commands.run("preview", "--format", "json").stdout))
     commands.run("up")
     return commands
 
@@ -75,6 +80,13 @@ def _processes(name: str, program: str, argument: bytes = b"") -> list[int]:
         if named and f"mlops-{name}/" in groups:
             found.append(int(entry.name))
     return found
+
+
+def test_the_first_preview_had_every_resource_of_the_update(stack: Commands) -> None:
+    foreseen = {found["urn"] for found in _FIRST_PREVIEW["resources"] if found["layer"] != "stack"}
+    assert foreseen == {found["urn"] for found in stack.stack.resources()}
+    assert not _FIRST_PREVIEW["errors"]
+    assert not _FIRST_PREVIEW["violations"]
 
 
 def test_the_model_is_registered_with_what_a_data_scientist_looks_at(

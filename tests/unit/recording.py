@@ -19,9 +19,15 @@ _COMPUTED: dict[str, dict[str, Any]] = {
         "node_address": "172.18.0.2",
     },
     "aws:eks/cluster:Cluster": {
-        "endpoint": "https://eks.example.org",
-        "certificateAuthority": {"data": "QQ=="},
+        "arn": "arn:aws:eks:eu-central-1:123456789012:cluster/unit",
+        "name": "mlops-unit",
+        "endpoint": "https://unit.eks.amazonaws.com",
+        "certificateAuthority": {"data": "Y2VydGlmaWNhdGU="},
+        "vpcConfig": {"clusterSecurityGroupId": "sg-1", "subnetIds": []},
     },
+    "aws:s3/bucket:Bucket": {"arn": "arn:aws:s3:::unit", "bucket": "unit"},
+    "aws:kms/key:Key": {"arn": "arn:aws:kms:eu-central-1:123456789012:key/unit"},
+    "aws:ec2/launchTemplate:LaunchTemplate": {"latestVersion": 1},
     "pulumi-python:dynamic/mlops:Credentials": {"access_key": "AK", "secret_key": "SK"},
     "pulumi-python:dynamic/mlops:WebhookCertificates": {
         "authority": "PEM of the authority",

@@ -1,10 +1,12 @@
 """`make preview`: what `make up` would change, as Pulumi shows it or as a reviewer reads it."""
 
+import contextlib
+import dataclasses
 from pathlib import Path
 from typing import Literal
 
 from mlops_stack import report
-from mlops_stack.previews import markdown, plan, summary
+from mlops_stack.previews import markdown, plan, summary, without_aws
 from mlops_stack.pulumi_cli import Stack
 
 Form = Literal["text", "markdown", "json"]
@@ -26,11 +28,19 @@ def preview(stack: Stack, *, form: Form, base: Path | None = None) -> bool:
     """
     compared = None if base is None else summary.read_base(base)
     stack.ensure()
-    if form == "text":
-        stack.run("preview", "--diff", *stack.policies())
-        return True
-    found = stack.preview_events(*stack.policies())
-    read = plan.read(stack.name, found.events)
+    with contextlib.ExitStack() as plugins:
+        variables: dict[str, str] = {}
+        notes: tuple[str, ...] = ()
+        if stack.aws_region() and not without_aws.aws_can_be_asked():
+            variables = plugins.enter_context(without_aws.stand_in())
+            notes = (without_aws.NOTE,)
+        if form == "text":
+            for note in notes:
+                report.plain(note)
+            stack.run("preview", "--diff", *stack.policies(), **variables)
+            return True
+        found = stack.preview_events(*stack.policies(), **variables)
+    read = dataclasses.replace(plan.read(stack.name, found.events), notes=notes)
     page = summary.render(read) if form == "json" else markdown.render(read, compared)
     report.plain(page.rstrip("\n"))
     return found.succeeded

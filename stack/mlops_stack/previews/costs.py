@@ -1,6 +1,6 @@
 """What the AWS resources of a plan cost a month, as far as a small table of prices knows."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
@@ -22,9 +22,55 @@ _BY_TYPE: Final = {
     "aws:kms/key:Key": "kms-key",
 }
 _NODE_GROUP: Final = "aws:eks/nodeGroup:NodeGroup"
+_LAUNCH_TEMPLATE: Final = "aws:ec2/launchTemplate:LaunchTemplate"
 _INSTANCE: Final = "aws:ec2/instance:Instance"
 _ENDPOINT: Final = "aws:ec2/vpcEndpoint:VpcEndpoint"
 _DATABASE: Final = "aws:rds/instance:Instance"
+# What is billed by use alone, or by use too.
+_BY_USE: Final = {
+    "aws:s3/bucket:Bucket": "bytes and requests of buckets",
+    "aws:ecr/repository:Repository": "bytes of images",
+    "aws:cloudwatch/logGroup:LogGroup": "bytes of logs",
+    "aws:ec2/natGateway:NatGateway": "bytes through NAT gateways",
+    "aws:ec2/vpcEndpoint:VpcEndpoint": "bytes through interface endpoints",
+    "aws:kms/key:Key": "requests of keys",
+    "aws:rds/instance:Instance": "backups of databases beyond their size",
+}
+# What AWS does not bill: rules, names, and what joins two things.
+_FREE: Final = frozenset(
+    {
+        "aws:budgets/budget:Budget",
+        "aws:ec2/internetGateway:InternetGateway",
+        # The disks that it describes are billed with the nodes.
+        _LAUNCH_TEMPLATE,
+        "aws:ec2/route:Route",
+        "aws:ec2/routeTable:RouteTable",
+        "aws:ec2/routeTableAssociation:RouteTableAssociation",
+        "aws:ec2/securityGroup:SecurityGroup",
+        "aws:ec2/subnet:Subnet",
+        "aws:ec2/vpc:Vpc",
+        "aws:ecr/lifecyclePolicy:LifecyclePolicy",
+        "aws:eks/accessEntry:AccessEntry",
+        "aws:eks/accessPolicyAssociation:AccessPolicyAssociation",
+        "aws:eks/addon:Addon",
+        "aws:eks/podIdentityAssociation:PodIdentityAssociation",
+        "aws:iam/role:Role",
+        "aws:iam/rolePolicy:RolePolicy",
+        "aws:iam/rolePolicyAttachment:RolePolicyAttachment",
+        "aws:kms/alias:Alias",
+        "aws:rds/parameterGroup:ParameterGroup",
+        "aws:rds/subnetGroup:SubnetGroup",
+        "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration",
+        "aws:s3/bucketLogging:BucketLogging",
+        "aws:s3/bucketOwnershipControls:BucketOwnershipControls",
+        "aws:s3/bucketPolicy:BucketPolicy",
+        "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock",
+        "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration",
+        "aws:s3/bucketVersioning:BucketVersioning",
+        "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule",
+    }
+)
+_BY_DECLARATION: Final = frozenset({*_BY_TYPE, _NODE_GROUP, _INSTANCE, _ENDPOINT, _DATABASE})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +79,7 @@ class Price:
 
     Attributes:
         monthly: US dollars for a month of it.
-        as_of: the month in which it was read.
+        as_of: the month that the source gives, or else the one in which it was read.
         source: where.
     """
 
@@ -58,18 +104,35 @@ class Item:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Resource:
+    """A resource, as far as its cost goes.
+
+    Attributes:
+        type: its type.
+        name: its name in the program.
+        inputs: what it declares.
+    """
+
+    type: str
+    name: str
+    inputs: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Estimate:
     """What a set of resources costs.
 
     Attributes:
         monthly: US dollars a month, of what has a price.
-        unpriced: what is billed but is not in the table.
+        unpriced: what is billed but is not in the table: names of prices, or types.
+        by_use: what is billed by use, and is in no estimate.
         spot: whether spot capacity is in it, at the higher on-demand price.
         prices: the prices that it uses.
     """
 
     monthly: Decimal
     unpriced: tuple[str, ...]
+    by_use: tuple[str, ...]
     spot: bool
     prices: frozenset[str]
 
@@ -90,8 +153,23 @@ def table() -> Mapping[str, Price]:
     }
 
 
-def items(kind: str, inputs: Mapping[str, Any]) -> Iterator[Item]:
-    """Yield what AWS bills for one resource by what it declares."""
+def node_disks(resources: Iterable[Resource]) -> dict[str, Decimal]:
+    """Return the GiB of disk of a node, by the name that its group and launch template share."""
+    return {
+        found.name: sum(map(_gib, _list(found.inputs.get("blockDeviceMappings"))), Decimal(0))
+        for found in resources
+        if found.type == _LAUNCH_TEMPLATE
+    }
+
+
+def items(resource: Resource, disks: Mapping[str, Decimal]) -> Iterator[Item]:
+    """Yield what AWS bills for one resource by what it declares.
+
+    Args:
+        resource: the resource.
+        disks: see `node_disks`.
+    """
+    kind, inputs = resource.type, resource.inputs
     if kind in _BY_TYPE:
         yield Item(price=_BY_TYPE[kind], quantity=Decimal(1))
     elif kind == _NODE_GROUP:
@@ -99,9 +177,10 @@ def items(kind: str, inputs: Mapping[str, Any]) -> Iterator[Item]:
         # Without a type of its own, a managed node group takes this one.
         first = types[0] if isinstance(types, list) and types else "t3.medium"
         scaling = inputs.get("scalingConfig")
-        size = scaling.get("desiredSize", 0) if isinstance(scaling, dict) else 0
+        size = _number(scaling.get("desiredSize", 0) if isinstance(scaling, dict) else 0)
         spot = inputs.get("capacityType") == "SPOT"
-        yield Item(price=f"ec2-{first}", quantity=_number(size), spot=spot)
+        yield Item(price=f"ec2-{first}", quantity=size, spot=spot)
+        yield Item(price="ebs-gp3-gb", quantity=size * disks.get(resource.name, Decimal(0)))
     elif kind == _INSTANCE:
         yield Item(price=f"ec2-{inputs.get('instanceType')}", quantity=Decimal(1))
     elif kind == _ENDPOINT and inputs.get("vpcEndpointType") == "Interface":
@@ -114,16 +193,30 @@ def items(kind: str, inputs: Mapping[str, Any]) -> Iterator[Item]:
         storage = inputs.get("storageType", "gp2")
         size = _number(inputs.get("allocatedStorage", 0))
         yield Item(price=f"rds-storage-{storage}-gb", quantity=size * copies)
+        if inputs.get("manageMasterUserPassword") is True:
+            yield Item(price="secret", quantity=Decimal(1))
 
 
-def estimate(resources: Iterator[tuple[str, Mapping[str, Any]]]) -> Estimate:
-    """Return what resources, given as type and inputs, cost a month."""
+def is_known(kind: str) -> bool:
+    """Return whether it is known how AWS bills resources of a type, if at all."""
+    return kind in _BY_DECLARATION or kind in _BY_USE or kind in _FREE
+
+
+def estimate(resources: Iterable[Resource], disks: Mapping[str, Decimal] | None = None) -> Estimate:
+    """Return what resources cost a month.
+
+    Args:
+        resources: the resources.
+        disks: see `node_disks`; those of the resources themselves by default.
+    """
+    resources = tuple(resources)
+    disks = node_disks(resources) if disks is None else disks
     total = Decimal(0)
-    unpriced: set[str] = set()
+    unpriced = {r.type for r in resources if _of_aws(r.type) and not is_known(r.type)}
     used: set[str] = set()
     spot = False
-    for kind, inputs in resources:
-        for item in items(kind, inputs):
+    for resource in resources:
+        for item in items(resource, disks):
             if not item.quantity:
                 continue
             price = table().get(item.price)
@@ -134,24 +227,55 @@ def estimate(resources: Iterator[tuple[str, Mapping[str, Any]]]) -> Estimate:
             spot = spot or item.spot
             total += price.monthly * item.quantity
     return Estimate(
-        monthly=total, unpriced=tuple(sorted(unpriced)), spot=spot, prices=frozenset(used)
+        monthly=total,
+        unpriced=tuple(sorted(unpriced)),
+        by_use=tuple(sorted({_BY_USE[r.type] for r in resources if _used(r)})),
+        spot=spot,
+        prices=frozenset(used),
     )
 
 
 def before(plan: Plan) -> Estimate:
     """Return what the stack costs as it is deployed now."""
-    return estimate((c.type, c.before) for c in plan.changes if c.before is not None)
+    return estimate(
+        Resource(type=c.type, name=c.name, inputs=c.before)
+        for c in plan.changes
+        if c.before is not None
+    )
 
 
 def after(plan: Plan) -> Estimate:
     """Return what the stack costs once the plan is carried out."""
-    return estimate((c.type, c.after) for c in plan.changes if c.after is not None)
+    return estimate(
+        Resource(type=c.type, name=c.name, inputs=c.after)
+        for c in plan.changes
+        if c.after is not None
+    )
 
 
 def is_billed(change: Change) -> bool:
     """Return whether AWS bills a resource by what it declares."""
     inputs = change.after if change.after is not None else change.before
-    return any(items(change.type, inputs or {}))
+    return any(items(Resource(type=change.type, name=change.name, inputs=inputs or {}), {}))
+
+
+def _of_aws(kind: str) -> bool:
+    return kind.startswith("aws:")
+
+
+def _used(resource: Resource) -> bool:
+    if resource.type == _ENDPOINT:  # those of gateways cost nothing
+        return resource.inputs.get("vpcEndpointType") == "Interface"
+    return resource.type in _BY_USE
+
+
+def _gib(mapping: object) -> Decimal:
+    disk = mapping.get("ebs") if isinstance(mapping, dict) else None
+    return _number(disk.get("volumeSize")) if isinstance(disk, dict) else Decimal(0)
+
+
+def _list(value: object) -> list[object]:
+    return value if isinstance(value, list) else []
 
 
 def _number(value: object) -> Decimal:

@@ -26,6 +26,7 @@ def render(plan: Plan, base: Base | None = None) -> str:
     blocks = [
         f"## Preview of stack `{plan.stack}`",
         _verdict(plan),
+        *(f"> {note}" for note in plan.notes),
         *_errors(plan),
         *_counts(plan),
         *_data_at_risk(plan),
@@ -130,28 +131,29 @@ def _policies(plan: Plan) -> Iterator[str]:
 
 
 def _costs(plan: Plan, base: Base | None) -> Iterator[str]:
-    if not any(map(costs.is_billed, plan.changes)):
-        return
     after = costs.after(plan)
+    if not after.unpriced and not any(map(costs.is_billed, plan.changes)):
+        return
     old = costs.before(plan).monthly if base is None else base.monthly
     against = "the stack as deployed" if base is None else "the base"
     yield "### Cost"
     yield (
         f"**${after.monthly:,.2f} a month**, {_signed(after.monthly - old)} against {against}. "
-        "Without traffic, requests and stored bytes; on-demand prices of us-east-1"
-        f"{_dated(after.prices)}."
+        f"On-demand prices of us-east-1{_dated(after.prices)}."
     )
     if after.spot:
         yield "Spot capacity is counted at its on-demand price, and costs less."
+    if after.by_use:
+        yield f"Usage-based, not counted: {', '.join(after.by_use)}."
     if after.unpriced:
-        yield f"Not in the table of prices: {', '.join(map(code, after.unpriced))}."
+        yield f"Billed, but price not known: {', '.join(map(code, after.unpriced))}."
 
 
 def _dated(names: frozenset[str]) -> str:
     dates = sorted(costs.table()[name].as_of for name in names)
     if not dates:
         return ""
-    return f", read {dates[0]}" if dates[0] == dates[-1] else f", read {dates[0]} to {dates[-1]}"
+    return f", as of {dates[0]}" if dates[0] == dates[-1] else f", as of {dates[0]} to {dates[-1]}"
 
 
 def _signed(amount: Decimal) -> str:

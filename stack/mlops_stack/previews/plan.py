@@ -120,6 +120,7 @@ class Plan:
         policy_packs: name of each pack that ran to its version.
         rules: the names of the rules that were applied.
         errors: what the engine reports as errors; empty if the preview succeeded.
+        notes: what a reader must know of how the plan was made.
     """
 
     stack: str
@@ -128,6 +129,7 @@ class Plan:
     policy_packs: Mapping[str, str] = field(default_factory=dict)
     rules: frozenset[str] = frozenset()
     errors: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def of(self, operation: Operation) -> tuple[Change, ...]:
         """Return the changes of one kind, without the stack itself."""

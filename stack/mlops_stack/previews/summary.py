@@ -38,6 +38,7 @@ def render(plan: Plan) -> str:
         "stack": plan.stack,
         "monthlyUsd": str(after.monthly),
         "unpriced": list(after.unpriced),
+        "usageBased": list(after.by_use),
         "resources": [
             {
                 "urn": change.urn,
@@ -58,6 +59,7 @@ def render(plan: Plan) -> str:
             for violation in plan.violations
         ],
         "errors": list(plan.errors),
+        "notes": list(plan.notes),
     }
     return json.dumps(content, indent=2) + "\n"
 

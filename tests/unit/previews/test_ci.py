@@ -73,6 +73,37 @@ def test_gitlab_runs_it_for_merge_requests_and_keeps_the_page() -> None:
     assert job["artifacts"]["when"] == "always"
 
 
+@pytest.mark.parametrize(
+    ("given", "passed"),
+    [
+        ({"BACKEND": "", "PASSPHRASE": ""}, "none none"),
+        ({"BACKEND": "s3://state", "PASSPHRASE": "it's $(secret)"}, "s3://state it's $(secret)"),
+    ],
+)
+def test_a_reaper_without_secrets_uses_the_checkouts_own_state(
+    tmp_path: Path, given: dict[str, str], passed: str
+) -> None:
+    job = yaml.safe_load((CHECKOUT / ".github/workflows/reap.yaml").read_text())["jobs"]["reap"]
+    checkout, step = job["steps"]
+    assert checkout["with"]["clean"] is False
+    assert set(step["env"]) == set(given)
+    assert "env" not in job
+    make = tmp_path / "make"
+    make.write_text(
+        "#!/bin/sh\n"
+        'printf "%s %s" "${PULUMI_BACKEND_URL-none}" "${PULUMI_CONFIG_PASSPHRASE-none}"\n'
+    )
+    make.chmod(0o755)
+    done = subprocess.run(
+        ["bash", "-eo", "pipefail", "-c", step["run"]],
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin", **given},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == passed
+
+
 class _Comments:
     """As much of the API as comments need."""
 

@@ -131,17 +131,21 @@ def test_no_message_becomes_markup(text: str) -> None:
     assert not set("<>`[]*@") & set(shown)
 
 
+_DISK = {"blockDeviceMappings": [{"deviceName": "/dev/xvda", "ebs": {"volumeSize": 50}}]}
+
+
 def _aws() -> list[dict[str, Any]]:
     return [
         _step("create", "aws:eks/cluster:Cluster", "c", new={}),
         _step("create", "aws:ec2/natGateway:NatGateway", "n", new={}),
         _step("same", "aws:kms/key:Key", "k", old={}, new={}),
+        _step("same", "aws:ec2/launchTemplate:LaunchTemplate", "g", old=_DISK, new=_DISK),
         _step(
             "update",
             "aws:eks/nodeGroup:NodeGroup",
             "g",
-            old={"instanceTypes": ["m7g.large"], "scalingConfig": {"desiredSize": 1}},
-            new={"instanceTypes": ["m7g.large"], "scalingConfig": {"desiredSize": 3}},
+            old={"instanceTypes": ["m6i.large"], "scalingConfig": {"desiredSize": 1}},
+            new={"instanceTypes": ["m6i.large"], "scalingConfig": {"desiredSize": 3}},
         ),
         _step(
             "create",
@@ -164,14 +168,22 @@ def _aws() -> list[dict[str, Any]]:
 
 def test_the_cost_is_the_sum_of_the_table_and_says_what_is_not_in_it() -> None:
     found = _plan(*_aws())
-    # cluster 73.00, NAT 32.85, key 1.00, three nodes of 59.568, 20 GB of 0.115
-    assert costs.after(found).monthly == Decimal("287.854")
-    assert costs.before(found).monthly == Decimal("60.568")
+    # cluster 73.00, NAT 32.85, key 1.00, three nodes of 70.08 with 50 GB of 0.08, 20 GB of 0.115
+    assert costs.after(found).monthly == Decimal("331.39")
+    assert costs.before(found).monthly == Decimal("75.08")
     # A group scaled to zero costs nothing, whatever its price.
     assert costs.after(found).unpriced == ("rds-db.x",)
     page = markdown.render(found)
-    assert "**$287.85 a month**, +$227.29 against the stack as deployed" in page
-    assert "`rds-db.x`" in page
+    assert "**$331.39 a month**, +$256.31 against the stack as deployed" in page
+    assert "Billed, but price not known: `rds-db.x`." in page
+    assert "Usage-based, not counted: " in page
+    assert "bytes through NAT gateways" in page
+
+
+def test_a_type_of_aws_that_nobody_has_thought_of_is_named() -> None:
+    found = _plan(_step("create", "aws:sagemaker/domain:Domain", "d", new={}))
+    assert costs.after(found).unpriced == ("aws:sagemaker/domain:Domain",)
+    assert "Billed, but price not known: `aws:sagemaker/domain:Domain`." in markdown.render(found)
 
 
 def test_every_price_says_when_and_where_it_was_read() -> None:
@@ -186,7 +198,7 @@ def test_a_summary_is_a_base(tmp_path: Path) -> None:
     file = tmp_path / "base.json"
     file.write_text(summary.render(_plan(*_aws())))
     base = summary.read_base(file)
-    assert base.monthly == Decimal("287.854")
+    assert base.monthly == Decimal("331.39")
     page = markdown.render(_plan(*_aws()[1:], _step("create", "mlops:infra:New", new={})), base)
     assert "-$73.00 against the base" in page
     assert "- new: `mlops:infra:New::it`" in page

@@ -1,15 +1,19 @@
 """Environments that expire: names, times, templates, and reaping with the real Pulumi backend."""
 
 import datetime
-import fcntl
 import json
+import re
 import time
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
-from mlops_stack import environments
+from mlops_stack.environments import creation, listing, reaping, records
+from mlops_stack.environments.__main__ import main
+from mlops_stack.environments.templates import template_settings
 from mlops_stack.lifetime import check_name, parse_ttl, shown
+from mlops_stack.locks import working_on
 from mlops_stack.pulumi_cli import PulumiError, Stack
 from mlops_stack.settings import SettingsError
 from mlops_toolchain import layout
@@ -38,10 +42,9 @@ def _tagged(name: str, *, left: float, provider: str = "kind", host: str = "") -
     """Return an environment of the backend without resources, which `left` seconds remain."""
     stack = Stack(name, template="dev")
     stack.ensure()
-    values = {"expires": time.time() + left, "created": time.time() - 60, "provider": provider}
-    for key, value in {**values, "host": host, "template": "dev", "state": "up"}.items():
-        if value != "":
-            stack.set_tag(f"mlops:{key}", str(value))
+    expires, created = time.time() + left, time.time() - 60
+    records.write(stack, expires=str(expires), created=str(created), provider=provider)
+    records.write(stack, template="dev", state="up", **({"host": host} if host else {}))
     return stack
 
 
@@ -70,27 +73,38 @@ def test_seconds_are_shown_in_two_units() -> None:
 
 def test_a_template_must_exist_and_be_ephemeral(checkout: Path) -> None:
     with pytest.raises(SettingsError, match=r"there is no Pulumi.other.yaml"):
-        environments.template_provider("other")
+        template_settings("other")
     (checkout / "Pulumi.kept.yaml").write_text("config:\n  mlops-platform:modelName: a\n")
     with pytest.raises(SettingsError, match="protected"):
-        environments.template_provider("kept")
-    assert environments.template_provider("dev") == "embedded"
+        template_settings("kept")
+    assert template_settings("dev").cluster_provider == "embedded"
 
 
 def test_a_lasting_stack_is_refused_before_anything_is_changed(checkout: Path) -> None:
     (checkout / "Pulumi.team.yaml").write_text("config: {}\n")
     with pytest.raises(SettingsError, match="lasting stack"):
-        environments.create("team", "4h", "dev")
+        creation.create("team", "4h", "dev")
     assert not (checkout / ".state").exists()
 
 
-def test_keeping_data_is_refused_rather_than_ignored(
+def test_something_else_to_keep_is_refused_before_anything_is_changed(
     checkout: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("KEEP", "models")
-    monkeypatch.setattr("sys.argv", ["environments", "reap"])
-    assert environments.main() == 1
-    assert "Nothing was changed" in capsys.readouterr().err
+    for command in (["reap"], ["create", "--name", "pr-1", "--ttl", "4h"]):
+        monkeypatch.setattr("sys.argv", ["environments", *command, "--keep", "logs"])
+        assert main() == 1
+        assert "KEEP=logs: there is no such thing to keep" in capsys.readouterr().err
+    assert not (checkout / ".state").exists()
+
+
+def test_an_export_that_is_none_is_refused_before_anything_is_changed(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["create", "--name", "pr-1", "--ttl", "4h", "--restore", str(checkout)]
+    monkeypatch.setattr("sys.argv", ["environments", *words])
+    assert main() == 1
+    assert "is no finished export" in capsys.readouterr().err
+    assert not (checkout / ".state").exists()
 
 
 @needs_pulumi
@@ -100,11 +114,11 @@ def test_only_the_expired_environment_is_reaped(
     _tagged("pr-1", left=-60)
     _tagged("pr-2", left=3600)
     Stack("lasting").ensure()
-    assert [e.name for e in environments.found()] == ["pr-1", "pr-2"]
-    assert environments.reap()
+    assert [e.name for e in records.found()] == ["pr-1", "pr-2"]
+    assert reaping.reap()
     assert set(Stack.names()) == {"pr-2", "lasting"}
     capsys.readouterr()
-    environments.show(as_json=True)
+    listing.show(as_json=True)
     (listed,) = json.loads(capsys.readouterr().out)
     assert (listed["name"], listed["state"]) == ("pr-2", "up")
 
@@ -124,10 +138,10 @@ def test_one_that_resists_does_not_save_the_others_and_is_retried(
 
     with monkeypatch.context() as patch:
         patch.setattr(Stack, "run", fails)
-        assert not environments.reap()
+        assert not reaping.reap()
     assert "pr-1 resists: a volume is still attached" in capsys.readouterr().err
-    assert [(e.name, e.state) for e in environments.found()] == [("pr-1", "failed")]
-    assert environments.reap()
+    assert [(e.name, e.state) for e in records.found()] == [("pr-1", "failed")]
+    assert reaping.reap()
     assert Stack.names() == []
 
 
@@ -137,12 +151,91 @@ def test_a_second_reaper_and_another_machine_leave_it_alone(
 ) -> None:
     _tagged("pr-1", left=-60)
     _tagged("pr-2", left=-60, provider="embedded", host="elsewhere")
-    lock = checkout / ".state/environments/pr-1.lock"
-    lock.parent.mkdir(parents=True)
-    with lock.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        assert environments.reap()
+    with working_on("pr-1", "make down"):
+        assert reaping.reap()
     text = capsys.readouterr().out
-    assert "pr-1 is being created or reaped" in text
+    assert re.search(r"`make down` \(process \d+, since [\d:]+\) works on stack pr-1", text)
     assert "pr-2 lives on elsewhere" in text
     assert set(Stack.names()) == {"pr-1", "pr-2"}
+
+
+@needs_pulumi
+def test_one_that_was_made_anew_meanwhile_is_not_reaped(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack = _tagged("pr-1", left=-60)
+    seen = records.found()
+    # Another reaper destroys it, and somebody makes one of that name.
+    records.write(stack, expires=str(time.time() + 3600))
+    monkeypatch.setattr(records, "found", lambda: seen)
+    assert reaping.reap()
+    assert Stack.names() == ["pr-1"]
+
+
+@needs_pulumi
+@pytest.mark.parametrize("expires", ["soon", "nan", "inf", ""])
+def test_one_whose_expiry_cannot_be_read_is_shown_named_and_left_alone(
+    checkout: Path, capsys: pytest.CaptureFixture[str], expires: str
+) -> None:
+    records.write(_tagged("pr-1", left=3600), expires=expires)
+    _tagged("pr-2", left=-60)
+    assert not listing.show(as_json=False)
+    printed = capsys.readouterr()
+    assert [line.split("\t")[0] for line in printed.out.splitlines()] == ["NAME", "pr-1", "pr-2"]
+    assert printed.out.splitlines()[1].split("\t")[3] == "unreadable"
+    assert f"pr-1: tag expires={expires!r} is no time" in printed.err
+    assert not reaping.reap()
+    assert "pr-1: tag expires=" in capsys.readouterr().err
+    assert Stack.names() == ["pr-1"]
+
+
+@needs_pulumi
+def test_the_one_that_ends_first_comes_first(
+    checkout: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, left in (("pr-1", 7200), ("pr-2", 60), ("pr-3", 3600)):
+        _tagged(name, left=left)
+    assert listing.show(as_json=False)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split("\t")[0] for line in lines] == ["NAME", "pr-2", "pr-3", "pr-1"]
+    assert lines[1].split("\t")[1:] == ["kind", "1m", "0m", "–", "up"]  # noqa: RUF001
+
+
+@needs_pulumi
+def test_commands_on_an_environment_find_its_template(checkout: Path) -> None:
+    (checkout / "Pulumi.eks.yaml").write_text(
+        "config:\n  mlops-platform:clusterProvider: eks\n  mlops-platform:owner: a@example.org\n"
+        "  mlops-platform:awsRegion: eu-west-1\n  mlops-platform:ephemeral: true\n"
+    )
+    _tagged("pr-1", left=60)
+    records.write(Stack("pr-1"), template="eks")
+    stack = Stack("pr-1")
+    assert stack.aws_region() == "eu-west-1"
+    assert stack.settings().owner == "a@example.org"
+    stack.ensure(pipelineRun="false")
+    written = (checkout / ".state/config/Pulumi.pr-1.yaml").read_text()
+    assert "mlops-platform:clusterProvider: eks" in written
+    assert "mlops-platform:pipelineRun: 'false'" in written
+    (checkout / "Pulumi.eks.yaml").unlink()
+    with pytest.raises(PulumiError, match=r"made from Pulumi.eks.yaml, which this checkout does"):
+        Stack("pr-1").ensure()
+
+
+def test_cost_so_far_counts_from_each_resources_birth() -> None:
+    day, month = 86400.0, 730 * 3600.0
+    now = datetime.datetime(2026, 7, 1, tzinfo=datetime.UTC).timestamp()
+    resources = [
+        _deployed("aws:kms/key:Key", "key", now - month),
+        _deployed("aws:ec2/natGateway:NatGateway", "nat", now - day),
+        _deployed("aws:ec2/vpc:Vpc", "vpc", now - month),
+        {"type": "mlops:infra:Cluster", "urn": "urn:pulumi:s::p::mlops:infra:Cluster::c"},
+    ]
+    # One month of a key at $1.00, and one day of a gateway at $0.045 an hour.
+    assert round(listing.cost_so_far(resources, now), 2) == Decimal("2.08")
+
+
+def _deployed(kind: str, name: str, made: float) -> dict[str, object]:
+    """Return a resource as Pulumi's state holds it."""
+    created = datetime.datetime.fromtimestamp(made, datetime.UTC).isoformat()
+    urn = f"urn:pulumi:pr-1::mlops-platform::{kind}::{name}"
+    return {"type": kind, "urn": urn, "inputs": {}, "created": created}

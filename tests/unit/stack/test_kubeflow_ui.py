@@ -47,7 +47,7 @@ def test_the_stack_goes_without_until_they_are(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_the_summary_says_how_to_get_it() -> None:
-    assert dict(rows("dev", {"kubeflow_ui_url": None}))["Kubeflow UI"] == (
-        "not built yet; `make toolchain`, then `make up`"
-    )
+    assert dict(rows("dev", {"mlflow_url": "http://m", "kubeflow_ui_url": None}))[
+        "Kubeflow UI"
+    ] == ("not built yet; `make toolchain`, then `make up`")
     assert dict(rows("dev", {"kubeflow_ui_url": "http://a"}))["Kubeflow UI"] == "http://a"

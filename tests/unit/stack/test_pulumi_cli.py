@@ -163,6 +163,17 @@ def test_the_users_own_variables_stay(checkout: Path, monkeypatch: pytest.Monkey
     assert not (checkout / ".state/passphrase").exists()
 
 
+def test_an_empty_variable_counts_as_not_set(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PULUMI_BACKEND_URL", "")
+    monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE_FILE", "")
+    monkeypatch.delenv("PULUMI_CONFIG_PASSPHRASE", raising=False)
+    variables = environment.variables()
+    assert variables["PULUMI_BACKEND_URL"] == f"file://{checkout}/.state/pulumi"
+    assert variables["PULUMI_CONFIG_PASSPHRASE_FILE"] == f"{checkout}/.state/passphrase"
+
+
 def test_the_tools_are_first_on_the_path_and_once(
     checkout: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

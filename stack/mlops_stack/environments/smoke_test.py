@@ -1,0 +1,49 @@
+"""Whether an environment does what its template promises."""
+
+import httpx
+
+from mlops_stack import report
+from mlops_stack.pulumi_cli import Stack
+from mlops_stack.settings import Settings
+from mlops_stack.status import status
+
+_TIMEOUT_SECONDS = 30
+
+
+def smoke_test(stack: Stack, settings: Settings) -> bool:
+    """Print and return whether the smoke test passes.
+
+    It passes when every service of the template's layers answers, and, where the template runs the
+    pipeline, when the model that the run made is in the registry.
+
+    Args:
+        stack: the environment's stack, which is up.
+        settings: what its template configures.
+
+    Raises:
+        PulumiError: the stack is not up.
+    """
+    healthy = status(stack)
+    if settings.layers == "all" and settings.pipeline_run:
+        healthy = _model_is_registered(stack) and healthy
+    return healthy
+
+
+def _model_is_registered(stack: Stack) -> bool:
+    outputs = stack.outputs()
+    try:
+        name, version = outputs["model_name"], outputs["model_version"]
+        answer = httpx.get(
+            f"{outputs['mlflow_url']}/api/2.0/mlflow/model-versions/get",
+            params={"name": name, "version": version},
+            timeout=_TIMEOUT_SECONDS,
+        )
+        answer.raise_for_status()
+    except KeyError as missing:
+        report.plain(f"✗ the stack has no output {missing}: its pipeline has registered no model")
+    except httpx.HTTPError as problem:
+        report.plain(f"✗ {name} version {version} cannot be read from the registry: {problem!r}")
+    else:
+        report.plain(f"✓ {name} version {version} is in the registry")
+        return True
+    return False

@@ -1,0 +1,1 @@
+"""Models that outlive a stack: MLflow's database and the buckets, out to a folder and in again."""
