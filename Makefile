@@ -62,7 +62,7 @@ pipeline: bootstrap ## Compile the flight-delay pipeline to workloads/flight_pip
 lint: bootstrap ## Format check, lint, types
 	@.venv/bin/ruff format --check .
 	@.venv/bin/ruff check .
-	@.venv/bin/mypy stack policies infra platform plugins toolchain workloads
+	@.venv/bin/mypy stack policies infra platform plugins toolchain workloads controllers
 	@$(PYTHON) -W ignore -m flight_pipeline.compile --check
 
 test-unit: bootstrap lint ## What needs neither root nor a toolchain

@@ -16,10 +16,14 @@ from mlops_platform.kubeflow_pipelines_ui import (
     KubeflowUiImages,
 )
 from mlops_platform.mlflow import Mlflow, MlflowArgs
+from mlops_platform.seldon_core import SeldonCore, SeldonCoreArgs, SeldonImages
 from mlops_stack import settings
 from mlops_toolchain import images, layout
+from mlops_workloads import gateway_configuration
 from mlops_workloads.dataset import Dataset, DatasetArgs
 from mlops_workloads.flight_delay_pipeline import FlightDelayPipeline, FlightDelayPipelineArgs
+from mlops_workloads.model_server import ModelServer, ModelServerArgs
+from mlops_workloads.serving_gateway import ServingGateway, ServingGatewayArgs
 
 config = settings.load()
 
@@ -27,7 +31,9 @@ config = settings.load()
 s3_image, mlflow_image, flights_image, mariadb_image = (
     images.reference(name) for name in ("versitygw", "mlflow", "flights", "mariadb")
 )
-# Other clusters pull what Kubeflow publishes; an embedded one has no way to a registry.
+# Other clusters pull what Kubeflow publishes; an embedded one has no way to a registry, and the
+# nodes of EKS need not have one to any but the stack's own.
+own_kubeflow = config.cluster_provider in ("embedded", "eks")
 kubeflow_images = (
     KubeflowImages(
         api_server=images.reference("kfp-api-server"),
@@ -39,7 +45,7 @@ kubeflow_images = (
         launcher=images.reference("kfp-launcher"),
         executor=images.reference("argoexec"),
     )
-    if config.cluster_provider == "embedded"
+    if own_kubeflow
     else None
 )
 kubeflow_ui_images = (
@@ -47,17 +53,25 @@ kubeflow_ui_images = (
         server=images.reference("kubeflow-pipelines-ui"),
         metadata_proxy=images.reference("grpcwebproxy"),
     )
-    if config.cluster_provider == "embedded"
+    if own_kubeflow
     else None
 )
 # Building it takes minutes, and nothing depends on it: the stack does not wait for it.
-with_kubeflow_ui = kubeflow_ui_images is None or all(
+with_kubeflow_ui = config.cluster_provider != "embedded" or all(
     map(images.is_there, ("kubeflow-pipelines-ui", "grpcwebproxy"))
 )
+with_seldon = config.serving_engines in ("seldon", "both")
+seldon_images = SeldonImages(
+    controller=images.reference("seldon-controller"),
+    model_server=images.reference("seldon-model-server"),
+    model_initializer=images.reference("storage-initializer"),
+)
+gateway_image = images.reference("gateway")
 platform_images = (
     *(mlflow_image, flights_image, mariadb_image),
     *(astuple(kubeflow_images) if kubeflow_images else ()),
     *(astuple(kubeflow_ui_images) if kubeflow_ui_images and with_kubeflow_ui else ()),
+    *((*astuple(seldon_images), gateway_image) if with_seldon else ()),
 )
 cluster: Cluster
 buckets: Buckets
@@ -79,8 +93,9 @@ if config.cluster_provider == "eks":
             kubernetes_version=config.kubernetes_version,
             node_address=config.node_address or "127.0.0.1",
             storage_class=config.storage_class,
+            s3_endpoint=config.aws_s3_endpoint,
             image_registry=config.image_registry,
-            images=("mlflow", "flights", "mariadb"),
+            images=images.ON_A_REGISTRY,
             ephemeral=config.ephemeral,
             artifact_expiry_days=config.artifact_expiry_days,
         )
@@ -157,7 +172,7 @@ if config.layers == "all":
             cluster=cluster,
             buckets=buckets,
             manifests=layout.manifests_dir() / "kubeflow-pipelines",
-            images=kubeflow_images,
+            images=kubeflow_images and cluster.images(kubeflow_images),
             database_image=cluster.image(mariadb_image),
             database_storage_size=config.kubeflow_storage_size,
         ),
@@ -170,10 +185,22 @@ if config.layers == "all":
                 cluster=cluster,
                 buckets=buckets,
                 namespace=kubeflow_pipelines.namespace,
-                images=kubeflow_ui_images,
+                images=kubeflow_ui_images and cluster.images(kubeflow_ui_images),
             ),
         )
         if with_kubeflow_ui
+        else None
+    )
+
+    seldon = (
+        SeldonCore(
+            "seldon",
+            SeldonCoreArgs(
+                cluster=cluster,
+                images=seldon_images if config.cluster_provider == "embedded" else None,
+            ),
+        )
+        if with_seldon
         else None
     )
 
@@ -201,10 +228,35 @@ if config.layers == "all":
         ),
     )
 
+    if seldon and pipeline.model:
+        server = ModelServer(
+            "seldon-model",
+            ModelServerArgs(
+                cluster=cluster,
+                buckets=buckets,
+                namespace=seldon.namespace,
+                image=cluster.image(seldon_images.model_server),
+                model_name=config.model_name,
+                model=pipeline.model,
+                log_rate=float(config.prediction_log_rate),
+            ),
+        )
+        gateway = ServingGateway(
+            "gateway",
+            ServingGatewayArgs(
+                cluster=cluster,
+                image=cluster.image(gateway_image),
+                configuration=server.route.apply(lambda it: gateway_configuration.render([it])),
+            ),
+        )
+        pulumi.export("gateway_url", gateway.url)
+        pulumi.export("seldon_url", pulumi.Output.concat(gateway.url, server.route.path))
+
     pulumi.export("mlflow_url", mlflow.url)
     pulumi.export("kubeflow_url", kubeflow_pipelines.url)
     pulumi.export("kubeflow_ui_url", kubeflow_ui.url if kubeflow_ui else None)
     pulumi.export("model_name", config.model_name)
+    pulumi.export("seldon_namespace", seldon.namespace if seldon else None)
     pulumi.export("pipeline_version", pipeline.version.version)
     pulumi.export("pipeline_data", pipeline.data)
     pulumi.export("pipeline_id", pipeline.version.pipeline_id)

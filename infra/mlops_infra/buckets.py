@@ -19,6 +19,7 @@ class ObjectStore:
         region: region that requests are signed for.
         access_key: access key, secret.
         secret_key: secret key, secret.
+        keyless: whether there are no keys, and each program uses an identity of its own.
     """
 
     endpoint: pulumi.Output[str]
@@ -26,6 +27,7 @@ class ObjectStore:
     region: str
     access_key: pulumi.Output[str]
     secret_key: pulumi.Output[str]
+    keyless: bool = False
 
     @property
     def secure(self) -> bool:

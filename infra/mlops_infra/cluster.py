@@ -1,9 +1,31 @@
 """The cluster that the other layers see, whoever runs it."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, TypeVar
 
 import pulumi
 import pulumi_kubernetes as kubernetes
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+_Images = TypeVar("_Images", bound="DataclassInstance")
+
+
+@dataclass(frozen=True, kw_only=True)
+class VolumeClass:
+    """A class of volumes that a cluster does not bring along.
+
+    Attributes:
+        name: its name.
+        provisioner: driver that makes the volumes.
+        parameters: what the driver is told.
+    """
+
+    name: str
+    provisioner: str
+    parameters: Mapping[str, str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,12 +38,16 @@ class ClusterAccess:
         context: context in the kubeconfig, or None for its current one.
         owned: the resource that takes every Kubernetes object with it when it is deleted, or None
             when the cluster outlives the stack and its objects must be deleted one by one.
+        ready: what comes before every object in the cluster, and goes after it.
+        volumes: class of volumes to make in it, or None if it has one.
     """
 
     kubeconfig: pulumi.Output[str]
     node_address: pulumi.Output[str]
     context: str | None
     owned: pulumi.Resource | None
+    ready: tuple[pulumi.Resource, ...] = ()
+    volumes: VolumeClass | None = None
 
 
 class Cluster(pulumi.ComponentResource):
@@ -38,7 +64,7 @@ class Cluster(pulumi.ComponentResource):
     kubeconfig: pulumi.Output[str]
     node_address: pulumi.Output[str]
     kubernetes: kubernetes.Provider
-    storage_class: str | None
+    storage_class: pulumi.Input[str] | None
     image_registry: str
 
     def __init__(
@@ -53,7 +79,6 @@ class Cluster(pulumi.ComponentResource):
         super().__init__("mlops:infra:Cluster", name, None, opts)
         self.kubeconfig = pulumi.Output.secret(access.kubeconfig)
         self.node_address = access.node_address
-        self.storage_class = storage_class
         self.image_registry = image_registry
         self._owned = access.owned
         self.kubernetes = kubernetes.Provider(
@@ -61,9 +86,27 @@ class Cluster(pulumi.ComponentResource):
             kubeconfig=self.kubeconfig,
             context=access.context,
             enable_server_side_apply=True,
-            opts=pulumi.ResourceOptions(parent=self),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=list(access.ready)),
         )
+        self.storage_class = storage_class or self._volumes(name, access.volumes)
         self.register_outputs({"kubeconfig": self.kubeconfig, "node_address": self.node_address})
+
+    def _volumes(self, name: str, wanted: VolumeClass | None) -> pulumi.Output[str] | None:
+        """Make a class of volumes; who uses its name comes after it and goes before it."""
+        if wanted is None:
+            return None
+        made = kubernetes.storage.v1.StorageClass(
+            f"{name}-volumes",
+            metadata={"name": wanted.name},
+            provisioner=wanted.provisioner,
+            parameters=dict(wanted.parameters),
+            reclaim_policy="Delete",
+            # A volume is made in the zone of the node that its Pod runs on.
+            volume_binding_mode="WaitForFirstConsumer",
+            allow_volume_expansion=True,
+            opts=pulumi.ResourceOptions(parent=self, provider=self.kubernetes),
+        )
+        return made.metadata.name.apply(str)
 
     def object_options(self) -> pulumi.ResourceOptions:
         """Return the options of a component whose children live in this cluster.
@@ -95,3 +138,8 @@ class Cluster(pulumi.ComponentResource):
         """
         name = reference.rpartition("/")[2]
         return f"{self.image_registry}/{name}" if self.image_registry else reference
+
+    def images(self, references: _Images) -> _Images:
+        """Return a dataclass of images with each as this cluster names it."""
+        named = {field: self.image(value) for field, value in asdict(references).items()}
+        return replace(references, **named)

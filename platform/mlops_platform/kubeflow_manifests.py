@@ -119,6 +119,7 @@ class KubeflowSettings:
         store_port: its TCP port.
         store_secure: whether it speaks TLS.
         store_region: region that requests are signed for.
+        store_keyless: whether programs find their own credentials for it.
         bucket: bucket of pipelines and run artifacts.
     """
 
@@ -129,6 +130,7 @@ class KubeflowSettings:
     store_port: int
     store_secure: bool
     store_region: str
+    store_keyless: bool
     bucket: str | pulumi.Output[str]
 
 
@@ -190,6 +192,11 @@ def _install_config(config: Manifest, settings: KubeflowSettings) -> None:
 def _launcher_config(config: Manifest, settings: KubeflowSettings) -> None:
     """Where steps keep artifacts: `s3://`, since `minio://` signs for a region of that name."""
     scheme = "https" if settings.store_secure else "http"
+    keys = {
+        "secretName": STORE_SECRET,
+        "accessKeyKey": "accesskey",
+        "secretKeyKey": "secretkey",
+    }
     config["data"] = {
         "defaultPipelineRoot": _of_bucket(settings, "s3://{}/artifacts".format),
         "providers": yaml.safe_dump(
@@ -200,14 +207,9 @@ def _launcher_config(config: Manifest, settings: KubeflowSettings) -> None:
                         "region": settings.store_region,
                         "disableSSL": not settings.store_secure,
                         "forcePathStyle": True,
-                        "credentials": {
-                            "fromEnv": False,
-                            "secretRef": {
-                                "secretName": STORE_SECRET,
-                                "accessKeyKey": "accesskey",
-                                "secretKeyKey": "secretkey",
-                            },
-                        },
+                        "credentials": {"fromEnv": True}
+                        if settings.store_keyless
+                        else {"fromEnv": False, "secretRef": keys},
                     }
                 }
             }
@@ -227,6 +229,10 @@ def _argo_config(config: Manifest, settings: KubeflowSettings) -> None:
             "region": settings.store_region,
             "insecure": not settings.store_secure,
         }
+        if settings.store_keyless:
+            for key in ("accessKeySecret", "secretKeySecret"):
+                del found["s3"][key]
+            found["s3"]["useSDKCreds"] = True
         return str(yaml.safe_dump(found))
 
     config["data"] |= {
@@ -267,6 +273,9 @@ def _api_server(deployment: Manifest, settings: KubeflowSettings) -> None:
         "ML_PIPELINE_VISUALIZATIONSERVER_SERVICE_HOST": "localhost",
         "ML_PIPELINE_VISUALIZATIONSERVER_SERVICE_PORT": "8888",
     }
+    if settings.store_keyless:
+        # Left out, they would be upstream's defaults.
+        environment |= {"OBJECTSTORECONFIG_ACCESSKEY": "", "OBJECTSTORECONFIG_SECRETACCESSKEY": ""}
     if images := settings.images:
         container["command"] = [
             "kfp-api-server", "--config=/config", "-logtostderr=true", "--logLevel=info",

@@ -91,8 +91,10 @@ class KubeflowPipelines(pulumi.ComponentResource):
                 metadata={"name": DATABASE_SECRET, "namespace": self.namespace},
                 string_data={"username": database.user, "password": database.password},
                 opts=child,
-            ),
-            kubernetes.core.v1.Secret(
+            )
+        ]
+        if not args.buckets.store.keyless:
+            keys = kubernetes.core.v1.Secret(
                 f"{name}-object-store",
                 metadata={"name": STORE_SECRET, "namespace": self.namespace},
                 string_data={
@@ -100,8 +102,8 @@ class KubeflowPipelines(pulumi.ComponentResource):
                     "secretkey": args.buckets.store.secret_key,
                 },
                 opts=child,
-            ),
-        ]
+            )
+            secrets.append(keys)
         definitions = manifest_objects.register(
             f"{name}-definition",
             kubeflow_manifests.definitions(args.manifests / "cluster-scoped.yaml"),
@@ -162,5 +164,6 @@ def _settings(args: KubeflowPipelinesArgs, database: Database) -> KubeflowSettin
         store_port=store.port,
         store_secure=store.secure,
         store_region=store.region,
+        store_keyless=store.keyless,
         bucket=args.buckets.pipelines,
     )

@@ -214,7 +214,7 @@ def _variables(args: KubeflowPipelinesUiArgs) -> list[kubernetes.core.v1.EnvVarA
         {"name": name, "value_from": {"secret_key_ref": {"name": STORE_SECRET, "key": key}}}
         for name, key in keys.items()
     ]
-    return plain + secret
+    return plain if args.buckets.store.keyless else plain + secret
 
 
 def _environment(args: KubeflowPipelinesUiArgs) -> dict[str, pulumi.Input[str]]:

@@ -61,14 +61,19 @@ class Mlflow(pulumi.ComponentResource):
             },
             opts=child,
         )
-        secret = kubernetes.core.v1.Secret(
-            f"{name}-object-store",
-            metadata={"namespace": namespace.metadata.name},
-            string_data={
-                "AWS_ACCESS_KEY_ID": args.buckets.store.access_key,
-                "AWS_SECRET_ACCESS_KEY": args.buckets.store.secret_key,
-            },
-            opts=child,
+        store = args.buckets.store
+        secret = (
+            None
+            if store.keyless
+            else kubernetes.core.v1.Secret(
+                f"{name}-object-store",
+                metadata={"namespace": namespace.metadata.name},
+                string_data={
+                    "AWS_ACCESS_KEY_ID": store.access_key,
+                    "AWS_SECRET_ACCESS_KEY": store.secret_key,
+                },
+                opts=child,
+            ).metadata.name.apply(str)
         )
         volume = kubernetes.core.v1.PersistentVolumeClaim(
             f"{name}-database",
@@ -90,7 +95,7 @@ class Mlflow(pulumi.ComponentResource):
                 "selector": {"match_labels": labels},
                 "template": {
                     "metadata": {"labels": labels},
-                    "spec": _pod(args, secret.metadata.name, volume.metadata.name),
+                    "spec": _pod(args, secret, volume.metadata.name),
                 },
             },
             opts=child,
@@ -116,7 +121,7 @@ class Mlflow(pulumi.ComponentResource):
 
 
 def _pod(
-    args: MlflowArgs, secret: pulumi.Output[str], volume: pulumi.Output[str]
+    args: MlflowArgs, secret: pulumi.Output[str] | None, volume: pulumi.Output[str]
 ) -> kubernetes.core.v1.PodSpecArgsDict:
     store = args.buckets.store
     environment: dict[str, pulumi.Input[str]] = {
@@ -154,7 +159,7 @@ def _pod(
                     "--workers", "1",
                     "mlflow.server.fastapi_app:app",
                 ],
-                "env_from": [{"secret_ref": {"name": secret}}],
+                "env_from": [{"secret_ref": {"name": secret}}] if secret else [],
                 "env": [{"name": name, "value": value} for name, value in environment.items()],
                 "ports": [{"name": "http", "container_port": _PORT}],
                 "security_context": RESTRICTED_CONTAINER,

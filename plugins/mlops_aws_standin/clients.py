@@ -1,8 +1,8 @@
 """boto3 clients for a moto server on this machine, and for nothing else."""
 
 import functools
-import ipaddress
 import os
+import socket
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -30,15 +30,10 @@ class Aws:
         """
         self.region = region
         self.endpoint = os.environ.get("AWS_ENDPOINT_URL", "")
-        host = urlsplit(self.endpoint).hostname or ""
-        try:
-            local = ipaddress.ip_address(host).is_loopback
-        except ValueError:
-            local = host == "localhost"
-        if not local:
+        if not _is_here(urlsplit(self.endpoint).hostname or ""):
             raise NotLocalError(
-                f"this is the stand-in of the aws plugin, a test tool that needs a moto server on "
-                f"loopback, but AWS_ENDPOINT_URL is {self.endpoint or 'not set'}; run "
+                f"this is the stand-in of the aws plugin, a test tool that needs a moto server of "
+                f"this machine, but AWS_ENDPOINT_URL is {self.endpoint or 'not set'}; run "
                 "`make rehearse`, or install Pulumi's aws plugin to reach AWS"
             )
 
@@ -58,3 +53,13 @@ class Aws:
                 parameter_validation=True,
             ),
         )
+
+
+def _is_here(host: str) -> bool:
+    """Return whether an address is one of this machine: only those can be listened on."""
+    try:
+        with socket.socket() as probe:
+            probe.bind((host, 0))
+    except OSError:
+        return False
+    return bool(host)

@@ -22,6 +22,8 @@ _ENCRYPTION = (
     "aws:s3/bucketServerSideEncryptionConfigurationV2:BucketServerSideEncryptionConfigurationV2",
 )
 
+_LOGS = "-logs-encryption"
+
 
 def _public(resource: Resource, _: Allowed) -> Iterator[str]:
     if resource.is_a(*_ACL_TYPES):
@@ -53,6 +55,9 @@ def _unencrypted(resource: Resource, _: Allowed) -> Iterator[str]:
     for rule in rules if isinstance(rules, list) else []:
         chosen = rule.get("applyServerSideEncryptionByDefault") if isinstance(rule, dict) else None
         algorithm = chosen.get("sseAlgorithm") if isinstance(chosen, dict) else chosen
+        # S3 writes access logs only into buckets that it encrypts with its own key.
+        if algorithm == "AES256" and resource.name.endswith(_LOGS):
+            continue
         if chosen is not UNKNOWN and algorithm not in ("aws:kms", "aws:kms:dsse", UNKNOWN):
             yield f"it is encrypted with {algorithm or 'nothing'}, not with a KMS key"
 
@@ -80,8 +85,9 @@ RULES = (
     ),
     Rule(
         name="bucket-encryption",
-        description="Buckets are encrypted with a KMS key.",
-        remedy="Set sse_algorithm to aws:kms and give the key.",
+        description="Buckets are encrypted with a KMS key, those of access logs at least by S3.",
+        remedy="Set sse_algorithm to aws:kms and give the key, or AES256 where the bucket is for "
+        f"access logs and the resource's name ends with {_LOGS}.",
         check=_unencrypted,
     ),
     Rule(

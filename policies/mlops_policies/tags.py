@@ -5,7 +5,8 @@ from typing import Final
 
 from mlops_policies.rule import UNKNOWN, Allowed, Resource, Rule
 
-REQUIRED: Final = ("stack", "owner", "expiry")
+# Those by which a stack's end is proven; shorter ones could be anybody's.
+REQUIRED: Final = ("mlops-platform/stack", "mlops-platform/owner", "mlops-platform/expires")
 # Types that AWS bills or that hold data; what merely joins two of them takes no tags.
 TAGGED: Final = frozenset(
     {
@@ -55,7 +56,7 @@ RULES = (
     Rule(
         name="tags-and-expiry",
         description="What AWS bills is tagged with its stack, owner and expiry.",
-        remedy="Set the tags stack, owner and expiry on it, or as default tags of the provider.",
+        remedy=f"Set {', '.join(REQUIRED)} on it, or as default tags of the provider.",
         check=_missing,
     ),
 )

@@ -74,12 +74,14 @@ def main() -> int:
 
 
 def _rehearse() -> int:
+    from mlops_infra.node.errors import NodeError  # noqa: PLC0415
     from mlops_stack.pulumi_cli import PulumiError  # noqa: PLC0415
-    from mlops_stack.rehearse import RehearsalError, rehearse  # noqa: PLC0415
+    from mlops_stack.rehearsal.command import rehearse  # noqa: PLC0415
+    from mlops_stack.rehearsal.errors import RehearsalError  # noqa: PLC0415
 
     try:
         rehearse()
-    except (PulumiError, RehearsalError) as problem:
+    except (NodeError, PulumiError, RehearsalError) as problem:
         report.error(str(problem))
         return 1
     return 0

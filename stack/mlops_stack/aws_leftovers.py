@@ -22,6 +22,17 @@ def leftovers(stack: str, region: str) -> list[str]:
     return [*_found(_Asked(stack, region))]
 
 
+def cluster_exists(stack: str, region: str) -> bool:
+    """Return whether the stack's EKS cluster is there.
+
+    Raises:
+        botocore.exceptions.BotoCoreError: AWS cannot be asked.
+        botocore.exceptions.ClientError: AWS refuses to answer.
+    """
+    asked = _Asked(stack, region)
+    return asked.cluster in _pages(asked.client("eks"), "list_clusters", "clusters")
+
+
 class _Asked:
     """The clients of a region, and how the stack's things are recognised."""
 
@@ -122,8 +133,8 @@ def _bucket_tags(s3: Any, name: str) -> list[dict[str, str]]:
 
 
 def _others(asked: _Asked) -> Iterator[str]:
-    clusters = asked.client("eks").list_clusters()["clusters"]
-    yield from (f"EKS cluster {name}" for name in clusters if name == asked.cluster)
+    if cluster_exists(asked.stack, asked.region):
+        yield f"EKS cluster {asked.cluster}"
     logs = asked.client("logs")
     prefix = f"/aws/eks/{asked.cluster}/"
     for found in logs.describe_log_groups(logGroupNamePrefix=prefix)["logGroups"]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from mlops_infra.node import cluster
 from mlops_infra.node.leftovers import leftovers
 from mlops_stack import report
-from mlops_stack.pulumi_cli import Stack
+from mlops_stack.pulumi_cli import PulumiError, Stack
 
 
 def down(stack: Stack, *, keep: Path | None = None) -> bool:
@@ -33,27 +33,53 @@ def down(stack: Stack, *, keep: Path | None = None) -> bool:
         from mlops_stack.keeping.export import keep as export  # noqa: PLC0415
 
         export(stack, keep)
+    failure: PulumiError | None = None
     if existed:
-        with report.phase(f"pulumi destroy, stack {stack.name}"):
-            stack.ensure()
-            stack.run("destroy", "--yes", "--skip-preview")
+        try:
+            with report.phase(f"pulumi destroy, stack {stack.name}"):
+                stack.ensure()
+                stack.run("destroy", "--yes", "--skip-preview", **_variables(stack, aws_region))
+        except PulumiError as error:
+            # In AWS, what is left tells why: a VPC does not go before what others put into it.
+            if aws_region is None:
+                raise
+            failure = error
     else:
         report.plain(f"✓ stack {stack.name} does not exist")
-    if aws_region:
-        # Imported here: only stacks on AWS need its SDK.
-        from mlops_stack.aws_leftovers import leftovers as in_aws  # noqa: PLC0415
-
-        with report.phase(f"asking AWS, region {aws_region}"):
-            found = [str(leftover) for leftover in in_aws(stack.name, aws_region)]
-    else:
-        # An interrupted first `up` may have begun a cluster that no state knows.
-        with report.phase("embedded cluster"):
-            cluster.delete(stack.name)
-        found = [str(leftover) for leftover in leftovers(stack.name)]
+    found = _in_aws(stack.name, aws_region) if aws_region else _on_this_machine(stack.name)
     for leftover in found:
         report.plain(f"  {leftover}")
-    if existed and not found:
+    if existed and not found and failure is None:
         # Last: a stack that is forgotten cannot be tried again.
         stack.remove()
     report.plain(f"leftovers: {len(found)} ({time.monotonic() - started:.1f} s)")
+    if failure is not None:
+        raise failure
     return not found
+
+
+def _variables(stack: Stack, aws_region: str | None) -> dict[str, str]:
+    """Return the variables of a destroy whose cluster may have vanished."""
+    if aws_region is None:
+        return {}
+    # Imported here: only stacks on AWS need its SDK.
+    from mlops_stack.aws_leftovers import cluster_exists  # noqa: PLC0415
+
+    if cluster_exists(stack.name, aws_region):
+        return {}
+    report.plain("the EKS cluster does not exist: its objects are dropped from the stack")
+    return {"PULUMI_K8S_DELETE_UNREACHABLE": "true"}
+
+
+def _in_aws(stack: str, region: str) -> list[str]:
+    from mlops_stack.aws_leftovers import leftovers as in_aws  # noqa: PLC0415
+
+    with report.phase(f"asking AWS, region {region}"):
+        return in_aws(stack, region)
+
+
+def _on_this_machine(stack: str) -> list[str]:
+    # An interrupted first `up` may have begun a cluster that no state knows.
+    with report.phase("embedded cluster"):
+        cluster.delete(stack)
+    return [str(leftover) for leftover in leftovers(stack)]

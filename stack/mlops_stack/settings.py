@@ -111,6 +111,16 @@ def _expiry(text: str) -> str:
         raise ValueError("needs a day, for example 2030-01-31, or never") from error
 
 
+def _share(text: str) -> str:
+    try:
+        share = float(text)
+    except ValueError:
+        share = -1
+    if not 0 <= share <= 1:
+        raise ValueError("needs a share from 0 to 1, for example 0.1 for every tenth")
+    return text
+
+
 Quantity = Annotated[str, AfterValidator(_quantity)]
 
 
@@ -146,11 +156,14 @@ class Settings(BaseModel):
     privileged_pods: str = ""
     model_name: str = Field("flight-delay", pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,99}$")
 
+    serving_engines: Literal["none", "kserve", "seldon", "both"] = "none"
+    prediction_log_rate: Annotated[str, AfterValidator(_share)] = "1.0"
     layers: Literal["all", "infra"] = "all"
     aws_region: str = Field("eu-central-1", pattern=r"^[a-z]{2}(-[a-z]+)+-[0-9]$")
     aws_preset: Literal["trial", "team", "production"] = "trial"
     aws_database: bool = False
     aws_api_cidrs: Annotated[str, AfterValidator(_cidrs)] = ""
+    aws_s3_endpoint: str = Field("", pattern=r"^(https?://[^/\s]+)?$")
     aws_administrators: Annotated[str, AfterValidator(_roles)] = ""
     owner: str = Field("", pattern=r"^([^@\s,]+@[^@\s,]+\.[^@\s,]+)?$")
     expires: Annotated[str, AfterValidator(_expiry)] = "never"
@@ -164,6 +177,12 @@ class Settings(BaseModel):
                 raise ValueError(
                     "clusterProvider eks needs owner, who is told of its cost; set it with "
                     "`pulumi config set owner NAME@EXAMPLE.ORG`"
+                )
+            if self.layers == "all" and not self.image_registry:
+                raise ValueError(
+                    "layers all on eks needs imageRegistry, from which its nodes pull: bring it up "
+                    "with layers infra, push the images to the repositories it then shows, and set "
+                    "imageRegistry (see docs/aws.md)"
                 )
             if self.cluster_network != "auto" and not self.cluster_network.endswith("/16"):
                 raise ValueError("a VPC over three zones needs a clusterNetwork of /16")

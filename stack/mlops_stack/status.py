@@ -48,7 +48,15 @@ def _model_rows(outputs: dict[str, Any]) -> list[tuple[str, str]]:
     return [
         ("Model", f"{name} version {version}: {url}/#/models/{name}/versions/{version}"),
         ("Metrics", ", ".join(shown) or "-"),
+        *_serving_row(outputs),
     ]
+
+
+def _serving_row(outputs: dict[str, Any]) -> list[tuple[str, str]]:
+    url = outputs.get("seldon_url")
+    if not url:
+        return []
+    return [("Seldon", f"curl {url}/api/v1.0/predictions; see docs/serving-seldon.md")]
 
 
 def _run_row(outputs: dict[str, Any]) -> list[tuple[str, str]]:

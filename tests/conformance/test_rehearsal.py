@@ -2,7 +2,7 @@
 
 import pytest
 
-from mlops_stack.rehearse import rehearse
+from mlops_stack.rehearsal.command import rehearse
 from tests.conformance.tools import find
 
 pytestmark = [
@@ -11,7 +11,6 @@ pytestmark = [
 ]
 
 
-@pytest.mark.parametrize(("preset", "database"), [("trial", True)])
-def test_the_aws_stack_goes_up_and_leaves_nothing(preset: str, database: bool) -> None:
+def test_the_aws_stack_goes_up_and_leaves_nothing() -> None:
     # Raises where a step fails, where a second preview or a refresh differs, and for leftovers.
-    rehearse(preset, database=database)
+    rehearse()

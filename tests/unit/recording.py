@@ -29,6 +29,11 @@ _COMPUTED: dict[str, dict[str, Any]] = {
     "aws:kms/key:Key": {"arn": "arn:aws:kms:eu-central-1:123456789012:key/unit"},
     "aws:ec2/launchTemplate:LaunchTemplate": {"latestVersion": 1},
     "pulumi-python:dynamic/mlops:Credentials": {"access_key": "AK", "secret_key": "SK"},
+    "pulumi-python:dynamic/mlops:WebhookCertificates": {
+        "authority": "PEM of the authority",
+        "certificate": "PEM of the server",
+        "private_key": "key",
+    },
     "pulumi-python:dynamic/mlops:PipelineVersion": {
         "pipeline_id": "p",
         "version": "flight-delay-12345678",

@@ -16,6 +16,7 @@ from mlops_toolchain.recipes.image import Image
 from mlops_toolchain.recipes.kubeflow_source import KubeflowSource
 from mlops_toolchain.recipes.kubeflow_ui import KubeflowUi
 from mlops_toolchain.recipes.manifests import RenderedManifests
+from mlops_toolchain.recipes.module_manifests import ModuleManifests
 from mlops_toolchain.recipes.node import NodeRuntime
 from mlops_toolchain.recipes.python_packages import PythonPackages
 
@@ -36,6 +37,12 @@ ARGO = "3.6.7"
 ML_METADATA = "1.17.1"
 NODE = "22.20.0"
 GRPC_WEB = "0.15.0"
+SELDON_CORE = "1.17.1"
+KOPF = "1.45.2"
+KSERVE_STORAGE = "0.16.0"
+KSERVE = "0.16.0"
+MLSERVER = "1.7.1"
+TRAINING_OPERATOR = "1.8.1"
 FLIGHTS_DATA = "0.0.3"
 PROJECT = "0.1.0"
 
@@ -282,6 +289,60 @@ ARTEFACTS = (
         ),
         needs=("kubernetes", "kubeflow-source"),
     ),
+    # --- serving and distributed training ---
+    Artefact(
+        name="kserve",
+        version=KSERVE,
+        licence="Apache-2.0",
+        recipe=GoPrograms(module="kserve", programs=(("kserve-controller", "manager"),)),
+        needs=("go",),
+        seconds=200,
+        megabytes=2500,
+    ),
+    Artefact(
+        name="kserve-manifests",
+        version=KSERVE,
+        licence="Apache-2.0",
+        recipe=ModuleManifests(
+            module="kserve",
+            path="github.com/kserve/kserve",
+            version=f"v{KSERVE}",
+            root="config",
+            folder="kserve",
+            kustomizations=(("default", "default"), ("cluster-resources", "clusterresources")),
+        ),
+        needs=("go", "kubernetes"),
+        seconds=10,
+        megabytes=100,
+    ),
+    Artefact(
+        name="training-operator",
+        version=TRAINING_OPERATOR,
+        licence="Apache-2.0",
+        recipe=GoPrograms(
+            module="training-operator",
+            programs=(("training-operator", "training-operator.v1"),),
+        ),
+        needs=("go",),
+        seconds=120,
+        megabytes=1500,
+    ),
+    Artefact(
+        name="training-operator-manifests",
+        version=TRAINING_OPERATOR,
+        licence="Apache-2.0",
+        recipe=ModuleManifests(
+            module="training-operator",
+            path="github.com/kubeflow/training-operator",
+            version=f"v{TRAINING_OPERATOR}",
+            root="manifests",
+            folder="training-operator",
+            kustomizations=(("standalone", "overlays/standalone"),),
+        ),
+        needs=("go", "kubernetes"),
+        seconds=5,
+        megabytes=50,
+    ),
     Artefact(
         name="containerd",
         version="Debian's",
@@ -369,6 +430,65 @@ ARTEFACTS = (
         ),
         seconds=60,
         megabytes=400,
+    ),
+    Artefact(
+        name="seldon-packages",
+        version=SELDON_CORE,
+        licence="Apache-2.0 and others",
+        recipe=PythonPackages(
+            requirements="toolchain/images/seldon-model-server/requirements.txt",
+            python_version="3.11",
+            built=(
+                "jaeger-client",
+                "threadloop",
+                "grpcio-opentracing",
+                "thrift",
+                "flask-opentracing",
+                "opentracing",
+            ),
+        ),
+        seconds=40,
+        megabytes=1200,
+    ),
+    Artefact(
+        name="seldon-controller-packages",
+        version=KOPF,
+        licence="MIT and others",
+        recipe=PythonPackages(
+            requirements="toolchain/images/seldon-controller/requirements.txt",
+            python_version="3.11",
+        ),
+        seconds=10,
+        megabytes=100,
+    ),
+    Artefact(
+        name="storage-initializer-packages",
+        version=KSERVE_STORAGE,
+        licence="Apache-2.0 and others",
+        recipe=PythonPackages(
+            requirements="toolchain/images/storage-initializer/requirements.txt",
+            python_version="3.11",
+        ),
+        seconds=20,
+        megabytes=300,
+    ),
+    Artefact(
+        name="model-server-packages",
+        version=MLSERVER,
+        licence="Apache-2.0 and others",
+        recipe=PythonPackages(
+            requirements="toolchain/images/model-server/requirements.txt", python_version="3.11"
+        ),
+        seconds=40,
+        megabytes=1200,
+    ),
+    Artefact(
+        name="nginx-root",
+        version="Debian bookworm",
+        licence="BSD-2-Clause and others",
+        recipe=DebianRoot(suite="bookworm", packages=("nginx-light",)),
+        seconds=60,
+        megabytes=300,
     ),
     # --- the UI of Kubeflow Pipelines ---
     Artefact(
@@ -567,6 +687,88 @@ ARTEFACTS = (
         needs=("image-mlflow",),
         seconds=40,
         megabytes=2500,
+    ),
+    _program_image("kserve-controller", "kserve", KSERVE, "Apache-2.0"),
+    _program_image("training-operator", "training-operator", TRAINING_OPERATOR, "Apache-2.0"),
+    Artefact(
+        name="image-model-server",
+        version=MLSERVER,
+        licence="Apache-2.0 and others",
+        recipe=Image(
+            name="model-server",
+            dockerfile="model-server",
+            files=(
+                ("root.tar", "python-root", "root.tar"),
+                ("site.tar", "model-server-packages", "site.tar"),
+            ),
+            folders=("workloads/flight_delay", "workloads/flight_serving"),
+        ),
+        needs=("python-root", "model-server-packages"),
+        seconds=60,
+        megabytes=1500,
+    ),
+    Artefact(
+        name="image-seldon-model-server",
+        version=SELDON_CORE,
+        licence="Apache-2.0 and others",
+        recipe=Image(
+            name="seldon-model-server",
+            dockerfile="seldon-model-server",
+            files=(
+                ("root.tar", "python-root", "root.tar"),
+                ("site.tar", "seldon-packages", "site.tar"),
+            ),
+            folders=("workloads/flight_delay", "workloads/flight_serving"),
+        ),
+        needs=("python-root", "seldon-packages"),
+        seconds=60,
+        megabytes=1500,
+    ),
+    Artefact(
+        name="image-seldon-controller",
+        version=PROJECT,
+        licence="Apache-2.0",
+        recipe=Image(
+            name="seldon-controller",
+            dockerfile="seldon-controller",
+            files=(
+                ("root.tar", "python-root", "root.tar"),
+                ("site.tar", "seldon-controller-packages", "site.tar"),
+            ),
+            folders=("controllers/seldon_controller",),
+        ),
+        needs=("python-root", "seldon-controller-packages"),
+        seconds=20,
+        megabytes=500,
+    ),
+    Artefact(
+        name="image-storage-initializer",
+        version=KSERVE_STORAGE,
+        licence="Apache-2.0",
+        recipe=Image(
+            name="storage-initializer",
+            dockerfile="storage-initializer",
+            files=(
+                ("root.tar", "python-root", "root.tar"),
+                ("site.tar", "storage-initializer-packages", "site.tar"),
+            ),
+        ),
+        needs=("python-root", "storage-initializer-packages"),
+        seconds=20,
+        megabytes=600,
+    ),
+    Artefact(
+        name="image-gateway",
+        version="1.22",
+        licence="BSD-2-Clause and others",
+        recipe=Image(
+            name="gateway",
+            dockerfile="gateway",
+            files=(("root.tar", "nginx-root", "root.tar"),),
+        ),
+        needs=("nginx-root",),
+        seconds=10,
+        megabytes=300,
     ),
     # --- data ---
     Artefact(

@@ -6,6 +6,7 @@ from typing import Any
 
 import pulumi
 import pulumi_kubernetes as kubernetes
+import yaml
 
 from flight_delay.parameters import validate
 from flight_pipeline.compile import COMPILED
@@ -89,7 +90,7 @@ class FlightDelayPipeline(pulumi.ComponentResource):
             api_url=args.kubeflow.url,
             pipeline=NAME,
             description="Predicts which flights out of New York arrive late",
-            content=COMPILED.read_text().replace(IMAGE, args.image),
+            content=_content(args),
             opts=child,
         )
         self.data = {
@@ -127,20 +128,23 @@ class FlightDelayPipeline(pulumi.ComponentResource):
         self.register_outputs({"version": self.version.version})
 
 
+def _content(args: FlightDelayPipelineArgs) -> str:
+    """Return the compiled pipeline as this stack runs it."""
+    content = COMPILED.read_text().replace(IMAGE, args.image)
+    if not args.buckets.store.keyless:
+        return content
+    # Steps use their Pod's identity; a Secret that is not there would keep them from starting.
+    spec, options = yaml.safe_load_all(content)
+    for executor in options["platforms"]["kubernetes"]["deploymentSpec"]["executors"].values():
+        executor.pop("secretAsEnv", None)
+    return str(yaml.safe_dump_all([spec, options], sort_keys=False))
+
+
 def _environment(
     name: str, args: FlightDelayPipelineArgs, child: pulumi.ResourceOptions
 ) -> list[pulumi.Resource]:
     store = args.buckets.store
-    return [
-        kubernetes.core.v1.Secret(
-            f"{name}-object-store",
-            metadata={"name": SECRET, "namespace": args.kubeflow.namespace},
-            string_data={
-                "AWS_ACCESS_KEY_ID": store.access_key,
-                "AWS_SECRET_ACCESS_KEY": store.secret_key,
-            },
-            opts=child,
-        ),
+    needed: list[pulumi.Resource] = [
         kubernetes.core.v1.ConfigMap(
             f"{name}-addresses",
             metadata={"name": CONFIG_MAP, "namespace": args.kubeflow.namespace},
@@ -155,3 +159,15 @@ def _environment(
             opts=child,
         ),
     ]
+    if not store.keyless:
+        keys = kubernetes.core.v1.Secret(
+            f"{name}-object-store",
+            metadata={"name": SECRET, "namespace": args.kubeflow.namespace},
+            string_data={
+                "AWS_ACCESS_KEY_ID": store.access_key,
+                "AWS_SECRET_ACCESS_KEY": store.secret_key,
+            },
+            opts=child,
+        )
+        needed.append(keys)
+    return needed

@@ -13,7 +13,7 @@ from pulumi.dynamic import (
 )
 
 _ALIAS = "champion"
-_OUTPUTS = ("version", "run_id", "metrics")
+_OUTPUTS = ("version", "run_id", "metrics", "artifact_uri")
 _TIMEOUT_SECONDS = 30
 
 
@@ -22,7 +22,7 @@ class ModelNotFoundError(Exception):
 
 
 def find_champion(tracking_uri: str, model: str) -> dict[str, Any] | None:
-    """Return version, run id and metrics of the model's champion, or None.
+    """Return version, run id, metrics and address of the model's champion, or None.
 
     Args:
         tracking_uri: MLflow's address.
@@ -35,11 +35,15 @@ def find_champion(tracking_uri: str, model: str) -> dict[str, Any] | None:
     # A version of other origin has no run, or one that is gone.
     run_id = version.get("run_id", "")
     run = _get(tracking_uri, "runs/get", run_id=run_id) if run_id else None
+    files = _get(
+        tracking_uri, "model-versions/get-download-uri", name=model, version=version["version"]
+    )
     metrics = run["run"]["data"].get("metrics", []) if run else []
     return {
         "version": str(version["version"]),
         "run_id": run_id,
         "metrics": {m["key"]: round(m["value"], 4) for m in sorted(metrics, key=_key)},
+        "artifact_uri": files["artifact_uri"] if files else "",
     }
 
 
@@ -78,6 +82,8 @@ class ModelVersionProvider(ResourceProvider):
         """Replace for another model; look again after another run or at another address."""
         replaces = ["model"] if olds.get("model") != news.get("model") else []
         moved = any(olds.get(key) != news.get(key) for key in ("tracking_uri", "after"))
+        # Stacks of before know no address yet.
+        moved = moved or "artifact_uri" not in olds
         return DiffResult(changes=bool(replaces) or moved, replaces=replaces)
 
     def update(self, _id: str, _olds: dict[str, Any], news: dict[str, Any]) -> UpdateResult:
@@ -106,11 +112,13 @@ class ModelVersion(Resource, module="mlops", name="ModelVersion"):
         version: its number.
         run_id: the run that trained it.
         metrics: the run's metrics by name.
+        artifact_uri: where its files are, as MLflow's server names it.
     """
 
     version: pulumi.Output[str]
     run_id: pulumi.Output[str]
     metrics: pulumi.Output[dict[str, float]]
+    artifact_uri: pulumi.Output[str]
 
     def __init__(
         self,

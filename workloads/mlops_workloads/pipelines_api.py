@@ -4,6 +4,7 @@ Paths and fields are those of https://www.kubeflow.org/docs/components/pipelines
 (v2beta1). Errors carry the server's own message.
 """
 
+import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -179,12 +180,16 @@ class PipelinesApi:
             self._call("DELETE", path)
         except _NotFoundError:
             return
+        except _UnreachableError:
+            # Set where the cluster is gone for good, and with it Kubeflow's database.
+            if os.environ.get("PULUMI_K8S_DELETE_UNREACHABLE", "").lower() not in ("true", "1"):
+                raise
 
     def _call(self, method: str, path: str, **options: Any) -> dict[str, Any]:
         try:
             response = self._client.request(method, f"{_V2}/{path}", **options)
         except httpx.HTTPError as error:
-            raise PipelinesApiError(
+            raise _UnreachableError(
                 f"Kubeflow Pipelines does not answer at {self.url}: {error}; look at the pods of "
                 "namespace kubeflow"
             ) from error
@@ -195,6 +200,10 @@ class PipelinesApi:
         if response.status_code == httpx.codes.NOT_FOUND or "ResourceNotFoundError" in message:
             raise _NotFoundError(message)
         raise PipelinesApiError(f"Kubeflow Pipelines refused {method} {path}: {message}")
+
+
+class _UnreachableError(PipelinesApiError):
+    """The API does not answer."""
 
 
 class _NotFoundError(PipelinesApiError):

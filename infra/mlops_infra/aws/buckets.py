@@ -10,19 +10,24 @@ from mlops_infra.aws.account import Account
 from mlops_infra.buckets import Buckets, BucketsArgs, ObjectStore
 
 
-def object_store(region: str) -> ObjectStore:
+def object_store(region: str, endpoint: str = "") -> ObjectStore:
     """Return AWS's S3 as the other layers see it.
 
     It has no keys: an empty one makes every AWS SDK go on to the next source of credentials, which
     is Pod Identity in a Pod and the user's own on this machine.
+
+    Args:
+        region: AWS region.
+        endpoint: URL of S3's API, where it is not the region's public one.
     """
-    endpoint = f"https://s3.{region}.amazonaws.com"
+    endpoint = endpoint or f"https://s3.{region}.amazonaws.com"
     return ObjectStore(
         endpoint=pulumi.Output.from_input(endpoint),
         cluster_endpoint=endpoint,
         region=region,
         access_key=pulumi.Output.from_input(""),
         secret_key=pulumi.Output.from_input(""),
+        keyless=True,
     )
 
 

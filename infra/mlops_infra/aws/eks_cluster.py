@@ -10,7 +10,7 @@ import pulumi_aws as aws
 from mlops_infra.aws.account import Account
 from mlops_infra.aws.network import Network
 from mlops_infra.aws.presets import NodeGroupSize, Preset
-from mlops_infra.cluster import ClusterAccess
+from mlops_infra.cluster import ClusterAccess, VolumeClass
 
 _LOGS = ("api", "audit", "authenticator", "controllerManager", "scheduler")
 _NODE_POLICIES = ("AmazonEKSWorkerNodePolicy", "AmazonEC2ContainerRegistryPullOnly")
@@ -50,10 +50,12 @@ class EksCluster(pulumi.ComponentResource):
     Attributes:
         name: its name, known once it exists.
         kubeconfig: text of a kubeconfig that asks the `aws` program for tokens.
+        ready: nodes and add-ons, without which no Pod works.
     """
 
     name: pulumi.Output[str]
     kubeconfig: pulumi.Output[str]
+    ready: tuple[pulumi.Resource, ...]
 
     def __init__(
         self, name: str, args: EksClusterArgs, opts: pulumi.ResourceOptions | None = None
@@ -70,8 +72,9 @@ class EksCluster(pulumi.ComponentResource):
         network: list[pulumi.Resource] = [self._addon(addon) for addon in ("vpc-cni", "kube-proxy")]
         groups = self._node_groups(network)
         pod_identity = self._addon("eks-pod-identity-agent")
-        self._addon("coredns", after=groups)
-        self._storage(after=[*groups, pod_identity])
+        names = self._addon("coredns", after=groups)
+        storage = self._storage(after=[*groups, pod_identity])
+        self.ready = (*groups, pod_identity, names, storage)
         self.kubeconfig = pulumi.Output.all(
             self._cluster.name,
             self._cluster.endpoint,
@@ -80,17 +83,33 @@ class EksCluster(pulumi.ComponentResource):
         ).apply(lambda v: kubeconfig(v[0], v[1], v[2], region=args.account.region))
         self.register_outputs({"name": self.name, "kubeconfig": self.kubeconfig})
 
-    def access(self) -> ClusterAccess:
+    def access(self, ready: tuple[pulumi.Resource, ...]) -> ClusterAccess:
         """Return what `Cluster` needs.
 
         The objects are deleted one by one: load balancers and volumes go with their Services and
         claims, and would stay behind if the cluster went first.
+
+        Args:
+            ready: what comes before every object in the cluster, and goes after it.
         """
+        tags = enumerate(self._args.account.tags.items(), start=1)
         return ClusterAccess(
             kubeconfig=pulumi.Output.secret(self.kubeconfig),
             node_address=pulumi.Output.from_input(self._args.node_address),
             context=None,
             owned=None,
+            ready=ready,
+            # EKS brings a driver for volumes, but no class that uses it.
+            volumes=VolumeClass(
+                name="mlops-gp3",
+                provisioner="ebs.csi.aws.com",
+                parameters={
+                    "type": "gp3",
+                    "encrypted": "true",
+                    # By these the volumes are found again when the cluster is gone.
+                    **{f"tagSpecification_{i}": f"{key}={value}" for i, (key, value) in tags},
+                },
+            ),
         )
 
     def _control_plane(self) -> aws.eks.Cluster:
@@ -246,7 +265,7 @@ class EksCluster(pulumi.ComponentResource):
             ),
         )
 
-    def _storage(self, after: list[pulumi.Resource]) -> None:
+    def _storage(self, after: list[pulumi.Resource]) -> pulumi.Resource:
         role = aws.iam.Role(
             f"{self._prefix}-ebs-csi", assume_role_policy=pod_trust(), opts=self._child
         )
@@ -264,7 +283,7 @@ class EksCluster(pulumi.ComponentResource):
             role_arn=role.arn,
             opts=pulumi.ResourceOptions(parent=self, depends_on=[policy]),
         )
-        self._addon("aws-ebs-csi-driver", after=[*after, identity])
+        return self._addon("aws-ebs-csi-driver", after=[*after, identity])
 
 
 def trust(service: str) -> str:

@@ -59,10 +59,15 @@ SERVICES: Final[dict[str, Service]] = {
             Access(bucket="datasets", prefix="", write=False),
         ),
     ),
-    "training": Service(
-        namespace="flight-delay",
-        service_account="default",
-        access=(Access(bucket="datasets", prefix="", write=False),),
+    "kfp-api": Service(
+        namespace="kubeflow",
+        service_account="ml-pipeline",
+        access=(Access(bucket="pipelines", prefix="", write=True),),
+    ),
+    "kfp-ui": Service(
+        namespace="kubeflow",
+        service_account="ml-pipeline-ui",
+        access=(Access(bucket="pipelines", prefix="", write=False),),
     ),
     "kserve": Service(
         namespace="kserve",
@@ -95,7 +100,13 @@ class IdentityArgs:
 
 
 class Identity(pulumi.ComponentResource):
-    """A role for each service."""
+    """A role for each service.
+
+    Attributes:
+        ready: the associations; a Pod that starts before its own has no credentials.
+    """
+
+    ready: tuple[pulumi.Resource, ...]
 
     def __init__(
         self, name: str, args: IdentityArgs, opts: pulumi.ResourceOptions | None = None
@@ -109,6 +120,7 @@ class Identity(pulumi.ComponentResource):
             "models": args.buckets.models,
             "pipelines": args.buckets.pipelines,
         }
+        ready: list[pulumi.Resource] = []
         for service, wanted in SERVICES.items():
             role = aws.iam.Role(f"{name}-{service}", assume_role_policy=pod_trust(), opts=child)
             used = [buckets[access.bucket] for access in wanted.access]
@@ -118,7 +130,7 @@ class Identity(pulumi.ComponentResource):
                 policy=pulumi.Output.all(args.key_arn, *used).apply(_policy_of(wanted)),
                 opts=child,
             )
-            aws.eks.PodIdentityAssociation(
+            association = aws.eks.PodIdentityAssociation(
                 f"{name}-{service}",
                 cluster_name=args.cluster.name,
                 namespace=wanted.namespace,
@@ -126,6 +138,8 @@ class Identity(pulumi.ComponentResource):
                 role_arn=role.arn,
                 opts=pulumi.ResourceOptions(parent=self, depends_on=[policy]),
             )
+            ready.append(association)
+        self.ready = tuple(ready)
         self.register_outputs({})
 
 

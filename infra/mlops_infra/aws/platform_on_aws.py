@@ -1,6 +1,6 @@
 """Everything of a stack on AWS, in the order of needs."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pulumi
 
@@ -8,6 +8,7 @@ from mlops_infra.aws.account import Account, AccountArgs
 from mlops_infra.aws.buckets import AwsBuckets, AwsBucketsArgs, object_store
 from mlops_infra.aws.budget import Budget, BudgetArgs
 from mlops_infra.aws.database import Database, DatabaseArgs
+from mlops_infra.aws.drain import Drain, DrainArgs
 from mlops_infra.aws.eks_cluster import EksCluster, EksClusterArgs
 from mlops_infra.aws.encryption import Encryption, EncryptionArgs
 from mlops_infra.aws.identity import Identity, IdentityArgs
@@ -34,10 +35,11 @@ class AwsArgs:
         database: whether there is a managed MySQL server.
         kubernetes_version: version of the cluster, as 1.34.4.
         node_address: address at which this machine reaches NodePorts.
-        storage_class: class of persistent volumes; empty for the default.
+        storage_class: class of persistent volumes; empty for one of encrypted gp3 volumes.
+        s3_endpoint: URL of S3's API, or empty for the region's public one.
         image_registry: registry of the project's images.
         images: names of the project's images.
-        ephemeral: whether deletion may take data along.
+        ephemeral: whether deletion may take data along; lifts the preset's protection.
         artifact_expiry_days: days after which artifacts expire; 0 keeps them.
     """
 
@@ -53,6 +55,7 @@ class AwsArgs:
     kubernetes_version: str
     node_address: str
     storage_class: str
+    s3_endpoint: str
     image_registry: str
     images: tuple[str, ...]
     ephemeral: bool
@@ -76,7 +79,8 @@ class AwsInfra:
 
 def create_on_aws(args: AwsArgs) -> AwsInfra:
     """Register the stack's AWS resources."""
-    preset = PRESETS[args.preset]
+    sized = PRESETS[args.preset]
+    preset = replace(sized, protect=sized.protect and not args.ephemeral)
     cluster_name = f"mlops-{args.stack}"
     account = Account(
         "account",
@@ -96,7 +100,7 @@ def create_on_aws(args: AwsArgs) -> AwsInfra:
     buckets = AwsBuckets(
         "buckets",
         AwsBucketsArgs(
-            store=object_store(args.region),
+            store=object_store(args.region, args.s3_endpoint),
             account=account,
             key_arn=key,
             ephemeral=args.ephemeral,
@@ -127,10 +131,17 @@ def create_on_aws(args: AwsArgs) -> AwsInfra:
             node_address=args.node_address,
         ),
     )
-    Identity("identity", IdentityArgs(account=account, cluster=eks, buckets=buckets, key_arn=key))
+    identity = Identity(
+        "identity", IdentityArgs(account=account, cluster=eks, buckets=buckets, key_arn=key)
+    )
+    drain = Drain(
+        "drain",
+        DrainArgs(kubeconfig=eks.kubeconfig),
+        pulumi.ResourceOptions(depends_on=[*eks.ready, *identity.ready]),
+    )
     cluster = Cluster(
         "cluster",
-        access=eks.access(),
+        access=eks.access(ready=(drain,)),
         storage_class=args.storage_class or None,
         image_registry=args.image_registry,
     )

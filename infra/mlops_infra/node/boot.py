@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -263,6 +263,12 @@ class Node:
         """Import archives into the running node."""
         for archive in archives:
             images.import_archive(archive, self.ctr(pid))
+
+    def tag_images(self, pid: int, names: Mapping[str, str]) -> None:
+        """Give images further names: the new one by the old one."""
+        tag = [*self.ctr(pid), "--namespace", images.NAMESPACE, "images", "tag", "--force"]
+        for old, new in names.items():
+            run([*tag, old, new])
 
     def image_references(self, pid: int) -> frozenset[str]:
         """References of the images that the node holds."""

@@ -3,7 +3,7 @@
 import contextlib
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -190,6 +190,17 @@ def update(
         record = _existing(folder)
         _refuse_other_owner(record, owner)
         return _revive(record, spec, folder, tools, _Timer(progress))
+
+
+def tag_images(name: str, names: Mapping[str, str], *, tools: Tools | None = None) -> None:
+    """Give images of a running cluster further names, as those of a registry that nobody reaches.
+
+    `names` is the new reference by the old one. Raises NoSuchClusterError when there is no cluster.
+    """
+    folder = StateFolder.of(name)
+    record = _existing(folder)
+    node = boot.Node(boot.node_config(record, folder, tools or Tools.default()))
+    node.tag_images(_running(node), names)
 
 
 def delete(name: str, *, progress: Progress = _silent) -> None:

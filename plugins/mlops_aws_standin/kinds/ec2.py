@@ -5,6 +5,7 @@ from typing import Any
 
 from mlops_aws_standin.clients import Aws
 from mlops_aws_standin.kind import Create, Kind, Read, Values, boto_tags, from_boto_tags, given
+from mlops_aws_standin.unchecked import UncheckedError
 
 
 def _specification(kind: str, values: Values) -> list[dict[str, Any]]:
@@ -25,6 +26,26 @@ def _retag(aws: Aws, identity: str, values: Values) -> None:
         client.delete_tags(Resources=[identity], Tags=gone)
     if wanted:
         client.create_tags(Resources=[identity], Tags=wanted)
+
+
+def _delete_vpc(aws: Aws, identity: str, _state: Values) -> None:
+    """Delete a VPC, unless somebody else's things are in it: moto would, AWS does not."""
+    ec2 = aws.client("ec2")
+    inside = [{"Name": "vpc-id", "Values": [identity]}]
+    interfaces = ec2.describe_network_interfaces(Filters=inside)["NetworkInterfaces"]
+    groups = ec2.describe_security_groups(Filters=inside)["SecurityGroups"]
+    balancers = aws.client("elbv2").describe_load_balancers()["LoadBalancers"]
+    found = [
+        *(interface["NetworkInterfaceId"] for interface in interfaces),
+        *(group["GroupId"] for group in groups if group["GroupName"] != "default"),
+        *(b["LoadBalancerName"] for b in balancers if b.get("VpcId") == identity),
+    ]
+    if found:
+        raise UncheckedError(
+            f"DependencyViolation: the VPC {identity} has dependencies and cannot be deleted: "
+            f"{', '.join(found)}"
+        )
+    ec2.delete_vpc(VpcId=identity)
 
 
 def _update_vpc(aws: Aws, identity: str, values: Values) -> None:
@@ -144,6 +165,17 @@ def _create_nat(aws: Aws, values: Values) -> tuple[str, Values]:
         TagSpecifications=_specification("natgateway", values),
     )["NatGateway"]
     return made["NatGatewayId"], {}
+
+
+def _delete_nat(aws: Aws, identity: str, _state: Values) -> None:
+    ec2 = aws.client("ec2")
+    found = ec2.describe_nat_gateways(NatGatewayIds=[identity])["NatGateways"]
+    ec2.delete_nat_gateway(NatGatewayId=identity)
+    # At AWS its interfaces go with it; moto keeps them.
+    for nat in found:
+        for address in nat["NatGatewayAddresses"]:
+            if interface := address.get("NetworkInterfaceId"):
+                ec2.delete_network_interface(NetworkInterfaceId=interface)
 
 
 def _read_nat(aws: Aws, identity: str, _state: Values) -> Values | None:
@@ -318,7 +350,7 @@ KINDS: dict[str, Kind] = {
     "aws:ec2/vpc:Vpc": Kind(
         create=_create_vpc,
         read=_read_vpc,
-        delete=lambda aws, identity, _: aws.client("ec2").delete_vpc(VpcId=identity),
+        delete=_delete_vpc,
         update=_update_vpc,
         in_place=frozenset({"enableDnsSupport", "enableDnsHostnames"}),
         computed=("arn",),
@@ -364,8 +396,8 @@ KINDS: dict[str, Kind] = {
         "AllocationId",
         computed=("allocationId", "publicIp"),
     ),
-    "aws:ec2/natGateway:NatGateway": _kind(
-        _create_nat, _read_nat, "delete_nat_gateway", "NatGatewayId", computed=()
+    "aws:ec2/natGateway:NatGateway": Kind(
+        create=_create_nat, read=_read_nat, delete=_delete_nat, update=_retag
     ),
     "aws:ec2/vpcEndpoint:VpcEndpoint": Kind(
         create=_create_endpoint,

@@ -1,8 +1,9 @@
 """EKS: clusters and node groups in moto; the rest in a state of the stand-in's own."""
 
+import os
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from botocore.exceptions import ClientError
 
@@ -10,6 +11,10 @@ from mlops_aws_standin import unchecked
 from mlops_aws_standin.clients import Aws
 from mlops_aws_standin.kind import Kind, Values, given, is_missing
 from mlops_aws_standin.unchecked import UncheckedError
+
+ENDPOINT: Final = "MLOPS_AWS_STANDIN_EKS_ENDPOINT"
+AUTHORITY: Final = "MLOPS_AWS_STANDIN_EKS_AUTHORITY"
+"""Variables with the URL and the base64 authority of the API that plays every cluster's."""
 
 # What AWS offers as managed add-ons, of those that the program may ask for.
 _ADDONS = frozenset(
@@ -49,8 +54,11 @@ def _create_cluster(aws: Aws, values: Values) -> tuple[str, Values]:
     )["cluster"]
     return values["name"], {
         "arn": made["arn"],
-        "endpoint": made["endpoint"],
-        "certificateAuthority": {"data": made["certificateAuthority"]["data"]},
+        # Moto's leads nowhere.
+        "endpoint": os.environ.get(ENDPOINT) or made["endpoint"],
+        "certificateAuthority": {
+            "data": os.environ.get(AUTHORITY) or made["certificateAuthority"]["data"]
+        },
         "status": "ACTIVE",
     }
 

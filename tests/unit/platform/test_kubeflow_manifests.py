@@ -34,6 +34,7 @@ SETTINGS = KubeflowSettings(
     store_port=7070,
     store_secure=False,
     store_region="eu-west-1",
+    store_keyless=False,
     bucket="runs",
 )
 pytestmark = pytest.mark.skipif(

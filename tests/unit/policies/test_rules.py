@@ -13,7 +13,11 @@ from mlops_policies.rule import UNKNOWN, Allowed, Resource
 from mlops_policies.rules import PolicyConfigError
 from mlops_policies.tags import TAGGED
 
-TAGS = {"stack": "s", "owner": "o", "expiry": "2030-01-01"}
+TAGS = {
+    "mlops-platform/stack": "s",
+    "mlops-platform/owner": "o",
+    "mlops-platform/expires": "2030-01-01",
+}
 CONTAINER = {
     "name": "c",
     "image": "registry.example:5000/app:1.2.3",
@@ -137,7 +141,11 @@ BAD = [
         DEPLOYMENT,
         _pod(container={"env": [{"name": "DB_PASSWORD", "value": "root"}]}),
     ),
-    ("tags-and-expiry", "aws:ecr/repository:Repository", {"tags": {"stack": "s", "owner": "o"}}),
+    (
+        "tags-and-expiry",
+        "aws:ecr/repository:Repository",
+        {"tags": {k: v for k, v in TAGS.items() if not k.endswith("expires")}},
+    ),
 ]
 
 GOOD = [
@@ -167,7 +175,7 @@ GOOD = [
     (DEPLOYMENT, _pod(container={"resources": {"limits": {"cpu": "1", "memory": "1Gi"}}})),
     (DEPLOYMENT, _pod(container={"env": [{"name": "PASSWORD_FILE", "value": "root"}]})),
     ("kubernetes:core/v1:Secret", {"stringData": {"password": "w9Zr-long-and-random"}}),
-    ("aws:ecr/repository:Repository", {"tags": {"stack": "s"}, "tagsAll": TAGS}),
+    ("aws:ecr/repository:Repository", {"tags": {"Name": "s"}, "tagsAll": TAGS}),
 ]
 
 

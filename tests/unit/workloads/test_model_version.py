@@ -8,7 +8,12 @@ from mlops_workloads import model_version
 from mlops_workloads.model_version import ModelNotFoundError, ModelVersionProvider
 
 PROPS: dict[str, Any] = {"tracking_uri": "http://a", "model": "m", "after": "t"}
-FOUND = {"version": "3", "run_id": "r", "metrics": {"roc_auc": 0.7}}
+FOUND = {
+    "version": "3",
+    "run_id": "r",
+    "metrics": {"roc_auc": 0.7},
+    "artifact_uri": "mlflow-artifacts:/1",
+}
 
 
 def _registry(monkeypatch: pytest.MonkeyPatch, answer: dict[str, Any] | None) -> None:

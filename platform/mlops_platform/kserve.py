@@ -1,0 +1,167 @@
+"""KServe: InferenceServices as plain Deployments, without Knative and Istio."""
+
+import base64
+from dataclasses import dataclass
+from pathlib import Path
+
+import pulumi
+import pulumi_kubernetes as kubernetes
+
+from mlops_infra.cluster import Cluster
+from mlops_platform import kserve_manifests, manifest_objects
+from mlops_platform.kserve_manifests import (
+    NAMESPACE,
+    PUBLISHED,
+    RUNTIME,
+    WEBHOOK_SECRET,
+    WEBHOOK_SERVICE,
+    KServeImages,
+)
+from mlops_platform.webhook_certificates import WebhookCertificates
+
+_MODELS = "serving"
+# A Service is waited for until a program answers behind it, so it comes with the programs.
+_PROGRAMS = ("Deployment", "Service")
+
+
+@dataclass(frozen=True, kw_only=True)
+class KServeArgs:
+    """What KServe needs.
+
+    Attributes:
+        cluster: where it runs.
+        manifests: folder of upstream's rendered manifests.
+        images: the project's own images, or None for upstream's published ones.
+        cert_manager: whether the cluster's cert-manager issues the webhooks' certificate; otherwise
+            the stack does.
+    """
+
+    cluster: Cluster
+    manifests: Path
+    images: KServeImages | None
+    cert_manager: bool = False
+
+
+class KServe(pulumi.ComponentResource):
+    """The controller of InferenceServices, and MLServer as their runtime.
+
+    Attributes:
+        namespace: namespace of models, known once InferenceServices are served.
+        runtime: name of the runtime that serves them.
+    """
+
+    namespace: pulumi.Output[str]
+    runtime: str
+
+    def __init__(
+        self, name: str, args: KServeArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__(
+            "mlops:platform:KServe",
+            name,
+            None,
+            pulumi.ResourceOptions.merge(args.cluster.object_options(), opts),
+        )
+        child = pulumi.ResourceOptions(parent=self)
+        images = args.images or PUBLISHED
+        default = args.manifests / "default.json"
+        resources = args.manifests / "cluster-resources.json"
+        objects = kserve_manifests.objects(default, images, own_program=args.images is not None)
+        system, models = (
+            kubernetes.core.v1.Namespace(
+                f"{name}-{purpose}",
+                metadata={
+                    "name": namespace,
+                    "labels": {"pod-security.kubernetes.io/enforce": level},
+                },
+                opts=child,
+            )
+            # KServe's init containers set no profile of their own.
+            for purpose, namespace, level in (
+                ("system", NAMESPACE, "restricted"),
+                ("models", _MODELS, "baseline"),
+            )
+        )
+        definitions = manifest_objects.register(
+            f"{name}-definition", kserve_manifests.definitions(default), child
+        )
+        secrets: list[pulumi.Resource]
+        authority: pulumi.Output[str] | None = None
+        if args.cert_manager:
+            secrets = [
+                _custom(
+                    f"{name}-{manifest['kind'].lower()}",
+                    manifest,
+                    pulumi.ResourceOptions(parent=self, depends_on=[system]),
+                )
+                for manifest in kserve_manifests.certificate_requests(default)
+            ]
+        else:
+            secret, authority = self._certificate(name, system)
+            secrets = [secret]
+        configuration = manifest_objects.register(
+            f"{name}-upstream",
+            [manifest for manifest in objects if manifest["kind"] not in _PROGRAMS],
+            pulumi.ResourceOptions(parent=self, depends_on=[system]),
+        )
+        # A program that starts before its configuration ends, and waits longer after each time.
+        programs = manifest_objects.register(
+            f"{name}-upstream",
+            [manifest for manifest in objects if manifest["kind"] in _PROGRAMS],
+            pulumi.ResourceOptions(
+                parent=self, depends_on=[*secrets, *definitions, *configuration]
+            ),
+        )
+        # Before their program answers they would refuse what they are asked about.
+        webhooks = manifest_objects.register(
+            f"{name}-webhook",
+            kserve_manifests.webhooks(default, authority),
+            pulumi.ResourceOptions(parent=self, depends_on=programs),
+        )
+        ready = [
+            _custom(
+                f"{name}-{purpose}",
+                manifest,
+                pulumi.ResourceOptions(parent=self, depends_on=webhooks),
+            )
+            for purpose, manifest in (
+                ("runtime", kserve_manifests.runtime(resources, images)),
+                ("storage", kserve_manifests.storage_container(resources, images)),
+            )
+        ]
+        self.runtime = RUNTIME
+        self.namespace = pulumi.Output.all(
+            models.metadata.name, *(resource.id for resource in ready)
+        ).apply(lambda values: str(values[0]))
+        self.register_outputs({"namespace": self.namespace})
+
+    def _certificate(
+        self, name: str, namespace: kubernetes.core.v1.Namespace
+    ) -> tuple[kubernetes.core.v1.Secret, pulumi.Output[str]]:
+        issued = WebhookCertificates(
+            f"{name}-webhook-certificate",
+            service=WEBHOOK_SERVICE,
+            namespace=NAMESPACE,
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        secret = kubernetes.core.v1.Secret(
+            f"{name}-webhook-certificate",
+            metadata={"name": WEBHOOK_SECRET, "namespace": namespace.metadata.name},
+            type="kubernetes.io/tls",
+            string_data={"tls.crt": issued.certificate, "tls.key": issued.private_key},
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        return secret, issued.authority.apply(lambda pem: base64.b64encode(pem.encode()).decode())
+
+
+def _custom(
+    name: str, manifest: kserve_manifests.Manifest, opts: pulumi.ResourceOptions
+) -> kubernetes.apiextensions.CustomResource:
+    return kubernetes.apiextensions.CustomResource(
+        name,
+        api_version=manifest["apiVersion"],
+        kind=manifest["kind"],
+        metadata=manifest["metadata"],
+        spec=manifest["spec"],
+        opts=opts,
+    )

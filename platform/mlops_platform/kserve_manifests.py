@@ -1,0 +1,309 @@
+"""Upstream's manifests of KServe, and every change that this project makes to them.
+
+The input is what kustomize renders of `config/default` and `config/clusterresources`. Kept is the
+controller of InferenceServices with its webhooks and RBAC. Left out are LLMInferenceServices, the
+cache of models on nodes with its programs, the proxy in front of the metrics, and cert-manager's
+objects where the stack issues the webhooks' certificate itself.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import pulumi
+
+Manifest = dict[str, Any]
+
+NAMESPACE: Final = "kserve"
+VERSION: Final = "0.16.0"
+WEBHOOK_SERVICE: Final = "kserve-webhook-server-service"
+WEBHOOK_SECRET: Final = "kserve-webhook-server-cert"  # noqa: S105 - a name
+RUNTIME: Final = "kserve-mlserver"
+
+_WEBHOOKS: Final = ("MutatingWebhookConfiguration", "ValidatingWebhookConfiguration")
+_CONTROLLER: Final = "kserve-controller-manager"
+_KEPT: Final[Mapping[str, frozenset[str]]] = {
+    "ServiceAccount": frozenset({_CONTROLLER}),
+    "Role": frozenset({"kserve-leader-election-role"}),
+    "RoleBinding": frozenset({"kserve-leader-election-rolebinding"}),
+    "ClusterRole": frozenset({"kserve-manager-role"}),
+    "ClusterRoleBinding": frozenset({"kserve-manager-rolebinding"}),
+    "ConfigMap": frozenset({"inferenceservice-config"}),
+    "Service": frozenset({WEBHOOK_SERVICE}),
+    "Deployment": frozenset({_CONTROLLER}),
+    "MutatingWebhookConfiguration": frozenset({"inferenceservice.serving.kserve.io"}),
+    "ValidatingWebhookConfiguration": frozenset(
+        f"{name}.serving.kserve.io"
+        for name in (
+            "clusterservingruntime",
+            "inferencegraph",
+            "inferenceservice",
+            "servingruntime",
+            "trainedmodel",
+        )
+    ),
+}
+_CERT_MANAGER: Final[Mapping[str, frozenset[str]]] = {
+    "Certificate": frozenset({"serving-cert"}),
+    "Issuer": frozenset({"selfsigned-issuer"}),
+}
+# The manager watches each kind that its scheme names, the models' cache among them.
+_DEFINITIONS: Final = frozenset(
+    f"{name}.serving.kserve.io"
+    for name in (
+        "clusterservingruntimes",
+        "clusterstoragecontainers",
+        "inferencegraphs",
+        "inferenceservices",
+        "localmodelcaches",
+        "localmodelnodegroups",
+        "localmodelnodes",
+        "servingruntimes",
+        "trainedmodels",
+    )
+)
+# The user of upstream's distroless image, which names it by a word that Kubernetes cannot judge.
+_USER: Final = 65532
+
+
+class ManifestsError(Exception):
+    """Upstream's manifests are not what this project changes; the message says where."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class KServeImages:
+    """The project's own builds, for clusters that cannot pull upstream's images.
+
+    Attributes:
+        controller: the controller.
+        storage_initializer: what downloads a model before its server starts.
+        model_server: MLServer with the project's runtime.
+    """
+
+    controller: str
+    storage_initializer: str
+    model_server: str
+
+
+# What upstream publishes; its own manifests name `latest`.
+PUBLISHED: Final = KServeImages(
+    controller=f"docker.io/kserve/kserve-controller:v{VERSION}",
+    storage_initializer=f"docker.io/kserve/storage-initializer:v{VERSION}",
+    model_server="docker.io/seldonio/mlserver:1.7.1",
+)
+
+
+def definitions(rendered: Path) -> list[Manifest]:
+    """Return the custom resource definitions.
+
+    Args:
+        rendered: the file of `config/default`.
+
+    Raises:
+        ManifestsError: the file lacks one.
+    """
+    found = [
+        manifest
+        for manifest in _load(rendered)
+        if manifest["kind"] == "CustomResourceDefinition"
+        and manifest["metadata"]["name"] in _DEFINITIONS
+    ]
+    if missing := sorted(_DEFINITIONS - {manifest["metadata"]["name"] for manifest in found}):
+        raise ManifestsError(f"{rendered.name} has no {', '.join(missing)}")
+    for manifest in found:
+        # For a conversion between versions, of which no definition has two.
+        manifest["metadata"].get("annotations", {}).pop("cert-manager.io/inject-ca-from", None)
+    return found
+
+
+def objects(rendered: Path, images: KServeImages, *, own_program: bool) -> list[Manifest]:
+    """Return what runs and configures the controller, without webhooks and secrets.
+
+    Args:
+        rendered: the file of `config/default`.
+        images: what runs.
+        own_program: whether the controller is the project's build, whose program has its own name.
+
+    Raises:
+        ManifestsError: the file lacks an object that this module keeps or changes.
+    """
+    kept = _kept(rendered, _KEPT)
+    _deployment(kept["Deployment", _CONTROLLER], images, own_program=own_program)
+    _configuration(kept["ConfigMap", "inferenceservice-config"], images)
+    return [manifest for (kind, _), manifest in kept.items() if kind not in _WEBHOOKS]
+
+
+def webhooks(rendered: Path, authority: pulumi.Input[str] | None) -> list[Manifest]:
+    """Return the configurations of the webhooks.
+
+    Args:
+        rendered: the file of `config/default`.
+        authority: base64 of the certificate to trust; None where cert-manager writes it.
+
+    Raises:
+        ManifestsError: the file lacks one.
+    """
+    kept = _kept(rendered, _KEPT)
+    found = [manifest for (kind, _), manifest in kept.items() if kind in _WEBHOOKS]
+    for manifest in found if authority is not None else ():
+        manifest["metadata"].pop("annotations", None)
+        for webhook in manifest["webhooks"]:
+            webhook["clientConfig"]["caBundle"] = authority
+    return found
+
+
+def certificate_requests(rendered: Path) -> list[Manifest]:
+    """Return what asks cert-manager for the webhooks' certificate.
+
+    Args:
+        rendered: the file of `config/default`.
+
+    Raises:
+        ManifestsError: the file lacks one.
+    """
+    return list(_kept(rendered, _CERT_MANAGER).values())
+
+
+def runtime(rendered: Path, images: KServeImages) -> Manifest:
+    """Return the runtime of MLServer.
+
+    Args:
+        rendered: the file of `config/clusterresources`.
+        images: what runs.
+
+    Raises:
+        ManifestsError: the file has no such runtime.
+    """
+    manifest = _one(rendered, "ClusterServingRuntime", RUNTIME)
+    (container,) = manifest["spec"]["containers"]
+    container |= {
+        "image": images.model_server,
+        "imagePullPolicy": "IfNotPresent",
+        # The usual probe asks whether the port is open: requests would come before the model is
+        # there. KServe puts the InferenceService's name in.
+        "readinessProbe": {
+            "httpGet": {"path": "/v2/models/{{.Name}}/ready", "port": 8080},
+            "periodSeconds": 1,
+            "failureThreshold": 60,
+        },
+        "resources": {
+            "requests": {"cpu": "50m", "memory": "256Mi"},
+            "limits": {"cpu": "2", "memory": "1Gi"},
+        },
+    }
+    container["env"] += [
+        # Processes of its own for each model cost memory and a hop.
+        {"name": "MLSERVER_PARALLEL_WORKERS", "value": "0"},
+    ]
+    return manifest
+
+
+def storage_container(rendered: Path, images: KServeImages) -> Manifest:
+    """Return the description of what downloads models.
+
+    Args:
+        rendered: the file of `config/clusterresources`.
+        images: what runs.
+
+    Raises:
+        ManifestsError: the file has none.
+    """
+    manifest = _one(rendered, "ClusterStorageContainer", "default")
+    manifest["spec"]["container"] |= {
+        "image": images.storage_initializer,
+        "imagePullPolicy": "IfNotPresent",
+        "resources": {
+            "requests": {"cpu": "10m", "memory": "100Mi"},
+            "limits": {"cpu": "1", "memory": "1Gi"},
+        },
+    }
+    return manifest
+
+
+def _load(rendered: Path) -> list[Manifest]:
+    found: list[Manifest] = json.loads(rendered.read_text())
+    return found
+
+
+def _one(rendered: Path, kind: str, name: str) -> Manifest:
+    for manifest in _load(rendered):
+        if manifest["kind"] == kind and manifest["metadata"]["name"] == name:
+            return manifest
+    raise ManifestsError(f"{rendered.name} has no {kind} {name}: it is for another version")
+
+
+def _kept(rendered: Path, wanted: Mapping[str, frozenset[str]]) -> dict[tuple[str, str], Manifest]:
+    kept = {
+        (manifest["kind"], manifest["metadata"]["name"]): manifest
+        for manifest in _load(rendered)
+        if manifest["metadata"]["name"] in wanted.get(manifest["kind"], ())
+    }
+    every = {(kind, name) for kind, names in wanted.items() for name in names}
+    if missing := sorted(every - set(kept)):
+        names = ", ".join(f"{kind} {name}" for kind, name in missing)
+        raise ManifestsError(f"{rendered.name} has no {names}: it is for another version")
+    return kept
+
+
+def _deployment(deployment: Manifest, images: KServeImages, *, own_program: bool) -> None:
+    pod = deployment["spec"]["template"]["spec"]
+    managers = [each for each in pod["containers"] if each["name"] == "manager"]
+    if len(managers) != 1:
+        raise ManifestsError(f"{_CONTROLLER} has {len(managers)} containers named manager")
+    (container,) = managers
+    # The proxy that authenticates readers of the metrics is upstream's other image.
+    pod["containers"] = managers
+    pod["enableServiceLinks"] = False
+    pod["securityContext"] |= {"runAsUser": _USER, "runAsGroup": _USER, "fsGroup": _USER}
+    container["image"], container["imagePullPolicy"] = images.controller, "IfNotPresent"
+    if own_program:
+        container["command"] = ["kserve-controller"]
+    # One replica: a restarted one would wait for the lease of the one before it. The metrics'
+    # default port stays; only this machine, or the cluster's policies, let anyone reach it.
+    container["args"] = []
+    container["readinessProbe"] |= {"initialDelaySeconds": 0, "periodSeconds": 2}
+    container["startupProbe"] = {
+        "httpGet": container["readinessProbe"]["httpGet"],
+        "periodSeconds": 1,
+        "failureThreshold": 60,
+    }
+    container["livenessProbe"] |= {"initialDelaySeconds": 0, "periodSeconds": 10}
+    container["resources"] = {
+        "requests": {"cpu": "20m", "memory": "96Mi"},
+        "limits": {"cpu": "1", "memory": "300Mi"},
+    }
+    deployment["spec"]["replicas"] = 1
+    deployment["spec"]["strategy"] = {"type": "Recreate"}
+
+
+def _configuration(config: Manifest, images: KServeImages) -> None:
+    data = config["data"]
+    del data["_example"]
+
+    def change(key: str, **values: Any) -> None:
+        if key not in data:
+            raise ManifestsError(f"inferenceservice-config has no {key}: it is of another version")
+        data[key] = json.dumps({**json.loads(data[key]), **values}, indent=1, sort_keys=True)
+
+    change("deploy", defaultDeploymentMode="Standard")
+    change("ingress", disableIstioVirtualHost=True, disableIngressCreation=True)
+    change(
+        "storageInitializer",
+        image=images.storage_initializer,
+        cpuRequest="10m",
+        enableModelcar=False,
+    )
+    # Servers are no clients of Kubernetes.
+    change("security", autoMountServiceAccountToken=False)
+    # What an InferenceService that names none asks for; ours name their own.
+    change(
+        "inferenceService",
+        resource={
+            "cpuRequest": "50m",
+            "memoryRequest": "256Mi",
+            "cpuLimit": "2",
+            "memoryLimit": "1Gi",
+        },
+    )

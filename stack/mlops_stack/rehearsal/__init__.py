@@ -1,0 +1,1 @@
+"""`make rehearse`: the AWS stack up and down without an account."""

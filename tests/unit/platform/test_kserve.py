@@ -1,0 +1,144 @@
+"""KServe's objects: what is kept of upstream's, and what is changed."""
+
+import json
+from typing import Any
+
+import pulumi
+import pytest
+
+from mlops_infra.cluster import Cluster, ClusterAccess
+from mlops_platform import kserve_manifests
+from mlops_platform.kserve import KServe, KServeArgs
+from mlops_platform.kserve_manifests import KServeImages, ManifestsError
+from mlops_toolchain import layout
+from tests.unit import recording
+
+FOLDER = layout.manifests_dir() / "kserve"
+DEFAULT = FOLDER / "default.json"
+IMAGES = KServeImages(
+    controller="local/kserve-controller:1",
+    storage_initializer="local/storage-initializer:1",
+    model_server="local/model-server:1",
+)
+pytestmark = pytest.mark.skipif(
+    not DEFAULT.exists(), reason="needs upstream's manifests: run `make toolchain`"
+)
+
+
+def _recorded(*, images: KServeImages | None = IMAGES, cert_manager: bool = False) -> Any:
+    def program() -> None:
+        cluster = Cluster(
+            "cluster",
+            access=ClusterAccess(
+                kubeconfig=pulumi.Output.from_input("apiVersion: v1"),
+                node_address=pulumi.Output.from_input("127.0.0.1"),
+                context=None,
+                owned=None,
+            ),
+            storage_class=None,
+            image_registry="",
+        )
+        KServe(
+            "kserve",
+            KServeArgs(cluster=cluster, manifests=FOLDER, images=images, cert_manager=cert_manager),
+        )
+
+    return recording.run(program)
+
+
+@pytest.fixture(scope="module")
+def recorded() -> recording.Recorder:
+    return _recorded()
+
+
+def _pod(recorder: recording.Recorder) -> dict[str, Any]:
+    (deployment,) = recorder.of(":Deployment")
+    pod: dict[str, Any] = deployment.inputs["spec"]["template"]["spec"]
+    return pod
+
+
+def test_the_controller_is_the_only_program(recorded: recording.Recorder) -> None:
+    (container,) = _pod(recorded)["containers"]
+    assert container["image"] == IMAGES.controller
+    assert container["command"] == ["kserve-controller"]
+    assert not recorded.of(":DaemonSet")
+
+
+def test_its_pod_is_restricted_and_bounded(recorded: recording.Recorder) -> None:
+    pod = _pod(recorded)
+    (container,) = pod["containers"]
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["securityContext"]["runAsUser"] == 65532
+    assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+    assert {"requests", "limits"} <= set(container["resources"])
+
+
+def test_no_definition_of_language_models_is_kept(recorded: recording.Recorder) -> None:
+    names = {r.inputs["metadata"]["name"] for r in recorded.of(":CustomResourceDefinition")}
+    assert len(names) == 9
+    assert "inferenceservices.serving.kserve.io" in names
+    assert not [name for name in names if "llm" in name]
+
+
+def test_servers_are_plain_deployments_without_ingress(recorded: recording.Recorder) -> None:
+    (config,) = recorded.of(":ConfigMap")
+    data = {key: json.loads(value) for key, value in config.inputs["data"].items()}
+    assert data["deploy"]["defaultDeploymentMode"] == "Standard"
+    assert data["ingress"]["disableIngressCreation"] is True
+    assert data["ingress"]["disableIstioVirtualHost"] is True
+    assert data["storageInitializer"]["image"] == IMAGES.storage_initializer
+
+
+def test_every_webhook_trusts_the_stacks_authority(recorded: recording.Recorder) -> None:
+    found = [*recorded.of(":MutatingWebhookConfiguration")]
+    found += recorded.of(":ValidatingWebhookConfiguration")
+    clients = [hook["clientConfig"] for r in found for hook in r.inputs["webhooks"]]
+    assert len(clients) == 7
+    (certificate,) = recorded.of(":WebhookCertificates")
+    names = {f"{c['service']['name']}.{c['service']['namespace']}.svc" for c in clients}
+    assert names <= set(certificate.inputs["names"])
+    assert all("caBundle" in client for client in clients)
+    assert not any("annotations" in r.inputs["metadata"] for r in found)
+
+
+def test_the_certificate_is_the_secret_that_the_controller_mounts(
+    recorded: recording.Recorder,
+) -> None:
+    (secret,) = recorded.of("core/v1:Secret")
+    mounted = {v["secret"]["secretName"] for v in _pod(recorded)["volumes"]}
+    assert mounted == {secret.inputs["metadata"]["name"]}
+
+
+def test_accounts_of_bindings_are_the_controllers(recorded: recording.Recorder) -> None:
+    (account,) = recorded.of(":ServiceAccount")
+    bindings = [*recorded.of(":RoleBinding"), *recorded.of(":ClusterRoleBinding")]
+    assert len(bindings) == 2
+    for binding in bindings:
+        (subject,) = binding.inputs["subjects"]
+        assert subject["name"] == account.inputs["metadata"]["name"]
+        assert subject["namespace"] == account.inputs["metadata"]["namespace"]
+
+
+def test_a_server_is_asked_once_its_model_is_loaded(recorded: recording.Recorder) -> None:
+    runtime = recorded.named("kserve-runtime").inputs["spec"]
+    (container,) = runtime["containers"]
+    assert container["image"] == IMAGES.model_server
+    assert container["readinessProbe"]["httpGet"]["path"] == "/v2/models/{{.Name}}/ready"
+    assert container["readinessProbe"]["periodSeconds"] == 1
+
+
+def test_other_clusters_pull_pinned_images_and_may_use_cert_manager() -> None:
+    recorder = _recorded(images=None, cert_manager=True)
+    (container,) = _pod(recorder)["containers"]
+    assert container["image"] == "docker.io/kserve/kserve-controller:v0.16.0"
+    assert container["command"] == ["/manager"]
+    assert not recorder.of(":WebhookCertificates")
+    assert recorder.of(":Certificate")
+    (mutating,) = recorder.of(":MutatingWebhookConfiguration")
+    assert "cert-manager.io/inject-ca-from" in mutating.inputs["metadata"]["annotations"]
+
+
+def test_manifests_of_another_version_are_refused(tmp_path: Any) -> None:
+    (tmp_path / "default.json").write_text("[]")
+    with pytest.raises(ManifestsError, match="for another version"):
+        kserve_manifests.objects(tmp_path / "default.json", IMAGES, own_program=True)

@@ -1,0 +1,88 @@
+"""When a version counts as serving; the servers themselves are asked end to end."""
+
+from typing import Any
+
+import pytest
+
+from mlops_workloads import served_version
+from mlops_workloads.served_version import ServingError
+
+
+class Clock:
+    """Time that passes only where someone waits."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def pause(self, seconds: float) -> None:
+        self.now += seconds
+
+
+def _wait(*statuses: tuple[float, dict[str, Any]], generation: int = 1) -> float:
+    """Wait for statuses that hold from a second on; return the second of the end."""
+    clock = Clock()
+
+    def read() -> dict[str, Any]:
+        status = [status for second, status in statuses if second <= clock.now][-1]
+        return {"metadata": {"name": "m-v1", "generation": generation}, "status": status}
+
+    served_version.wait(read, pause=clock.pause, clock=clock)
+    return clock.now
+
+
+def _failed(reason: str = "no such bucket") -> dict[str, Any]:
+    return {"state": "Failed", "description": reason, "observedGeneration": 1}
+
+
+AVAILABLE = {"state": "Available", "observedGeneration": 1}
+
+
+def test_an_available_version_is_waited_for() -> None:
+    assert _wait((0, {}), (3, {"state": "Creating", "observedGeneration": 1}), (7, AVAILABLE)) == 7
+
+
+def test_the_status_of_an_older_manifest_does_not_count() -> None:
+    assert _wait((0, AVAILABLE), (5, {**AVAILABLE, "observedGeneration": 2}), generation=2) == 5
+
+
+def test_a_failure_that_mends_itself_is_none() -> None:
+    assert _wait((0, _failed()), (60, AVAILABLE)) == 60
+
+
+def test_a_failure_that_lasts_is_the_reason() -> None:
+    with pytest.raises(ServingError, match="m-v1 does not serve: no such bucket"):
+        _wait((0, _failed()))
+
+
+def test_a_manifest_that_is_not_honoured_fails_at_once() -> None:
+    status = {**_failed("shadow"), "conditions": [{"type": "Ready", "reason": "NotSupported"}]}
+    with pytest.raises(ServingError, match="shadow"):
+        _wait((0, status), (2, AVAILABLE))
+
+
+def test_a_controller_that_is_not_there_is_named() -> None:
+    with pytest.raises(ServingError, match="no controller has seen it"):
+        _wait((0, {}))
+
+
+def _answer(*probabilities: float, version: str = "3") -> dict[str, Any]:
+    return {
+        "data": {"ndarray": [[p] for p in probabilities]},
+        "meta": {"tags": {"model_version": version}},
+    }
+
+
+def test_an_answer_is_judged_by_its_labels() -> None:
+    late = [True, False, True, False]
+    assert served_version.judge(_answer(0.9, 0.1, 0.6, 0.2), late, "3") == 1
+    with pytest.raises(ServingError, match="ROC AUC of 0"):
+        served_version.judge(_answer(0.1, 0.9, 0.2, 0.6), late, "3")
+    with pytest.raises(ServingError, match="version 2 answered instead of 3"):
+        served_version.judge(_answer(0.9, 0.1, 0.6, 0.2, version="2"), late, "3")
+    with pytest.raises(ServingError, match="the answer to 4 flights"):
+        served_version.judge(_answer(0.9), late, "3")
+    with pytest.raises(ServingError, match="the answer to 4 flights"):
+        served_version.judge(_answer(1.5, 0.1, 0.6, 0.2), late, "3")

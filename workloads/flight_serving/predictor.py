@@ -1,0 +1,121 @@
+"""The model from a folder, and its answers."""
+
+import os
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from flight_serving import schema
+from flight_serving.prediction_log import PredictionLog
+
+# The folder that storage initializers fill.
+FOLDER: Final = "/mnt/models"
+
+
+class ModelError(Exception):
+    """A folder holds no model that can be served; the message names it and what is missing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """Probabilities, and what they can be traced by.
+
+    Attributes:
+        probabilities: that each flight arrives late, in the order of the request.
+        model_version: registered version of the model.
+        request_id: the caller's, or a new one.
+    """
+
+    probabilities: list[float]
+    model_version: str
+    request_id: str
+
+
+class Predictor:
+    """Answers requests with a model, and takes note of them."""
+
+    def __init__(self, folder: str | Path, *, model_version: str, log: PredictionLog) -> None:
+        """Load the model.
+
+        Args:
+            folder: what MLflow logged, or its parent: a file MLmodel and what that names.
+            model_version: registered version, for answers and the log.
+            log: record of the predictions.
+
+        Raises:
+            ModelError: the folder holds no scikit-learn model of MLflow.
+        """
+        self.model_version = model_version
+        self.log = log
+        self._model = load(Path(folder))
+
+    def answer(self, rows: Sequence[Mapping[str, Any]], request_id: str = "") -> Answer:
+        """Return the probabilities of lateness.
+
+        Args:
+            rows: one mapping of field to value for each flight.
+            request_id: the caller's id; a new one is made when it is empty.
+
+        Raises:
+            SchemaError: a row is not what the model was trained on.
+        """
+        table = schema.frame(rows)
+        found = [float(each) for each in self._model.predict_proba(table)[:, 1]]
+        request_id = request_id or uuid.uuid4().hex
+        self.log.record(request_id, self.model_version, table.to_dict("records"), found)
+        return Answer(probabilities=found, model_version=self.model_version, request_id=request_id)
+
+
+def from_environment(folder: str = FOLDER) -> Predictor:
+    """Return the predictor that the environment describes.
+
+    REGISTERED_MODEL and MODEL_VERSION name the model; `PredictionLog.from_environment` reads
+    the rest.
+
+    Raises:
+        ModelError: see `Predictor`.
+    """
+    name = os.environ.get("REGISTERED_MODEL", "flight-delay")
+    return Predictor(
+        folder,
+        model_version=os.environ.get("MODEL_VERSION", ""),
+        log=PredictionLog.from_environment(name),
+    )
+
+
+def load(folder: Path) -> Any:
+    """Return the scikit-learn model of a folder that MLflow logged.
+
+    Only the file is read that MLflow's own loader would read: a server needs no MLflow, which
+    takes seconds to import and hundreds of megabytes of memory.
+
+    Raises:
+        ModelError: there is no MLmodel file, or no scikit-learn model in it.
+    """
+    # Initializers copy either a folder's content or the folder.
+    candidates = [folder / "MLmodel", *sorted(folder.glob("*/MLmodel"))]
+    description = next((file for file in candidates if file.is_file()), None)
+    if description is None:
+        raise ModelError(f"{folder} holds no file MLmodel; is the model's URI a folder of MLflow?")
+    flavours = yaml.safe_load(description.read_text()).get("flavors", {})
+    flavour = flavours.get("sklearn")
+    if flavour is None:
+        raise ModelError(
+            f"{description} names no scikit-learn model, but {', '.join(flavours) or 'nothing'}"
+        )
+    file = description.parent / flavour["pickled_model"]
+    if not file.is_file():
+        raise ModelError(f"{description} names {file.name}, which is not there")
+    # A pipeline of ours, from the stack's own registry.
+    if flavour.get("serialization_format") == "cloudpickle":
+        import cloudpickle  # noqa: PLC0415 - joblib and skops models do without
+
+        with file.open("rb") as stream:
+            return cloudpickle.load(stream)  # type: ignore[no-untyped-call]
+    import joblib  # noqa: PLC0415
+
+    return joblib.load(file)

@@ -1,0 +1,44 @@
+"""Real flights with their outcome, as requests for a model server."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """Flights that arrived.
+
+    Attributes:
+        rows: features of each flight, with null for weather that nobody measured.
+        late: whether each arrived late.
+    """
+
+    rows: list[dict[str, Any]]
+    late: list[bool]
+
+
+def read(folder: Path, *, month: int, flights: int) -> Sample:
+    """Return flights of a month of 2013, the same ones each time.
+
+    Args:
+        folder: the Parquet files.
+        month: 1 to 12.
+        flights: number of flights.
+
+    Raises:
+        DatasetError: the folder does not hold them.
+    """
+    # Seconds, which a preview that imports the module must not cost
+    from flight_delay import dataset, features  # noqa: PLC0415
+
+    source = dataset.Source(uri=str(folder))
+    arrived = source.read_flights((month,)).dropna(subset=["arr_delay"])
+    chosen = arrived.sample(flights, random_state=month)
+    frame = features.build(chosen, source.read_weather())
+    rows = [
+        {str(k): None if isinstance(v, float) and math.isnan(v) else v for k, v in row.items()}
+        for row in frame.to_dict("records")
+    ]
+    return Sample(rows=rows, late=[bool(late) for late in features.late(chosen)])

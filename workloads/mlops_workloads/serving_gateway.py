@@ -1,0 +1,156 @@
+"""The serving gateway: one address a model, whichever engine and version answers."""
+
+import hashlib
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_kubernetes as kubernetes
+
+from mlops_infra.cluster import Cluster
+from mlops_infra.pod_security import RESTRICTED_CONTAINER, restricted_pod
+from mlops_workloads.gateway_configuration import PORT
+
+_NAMESPACE = "serving-gateway"
+_LABELS = {
+    "app.kubernetes.io/name": "serving-gateway",
+    "app.kubernetes.io/part-of": "mlops-platform",
+}
+# nginx does not read resolv.conf itself.
+_START = """
+set -eu
+dns=$(awk '/^nameserver/ { print $2; exit }' /etc/resolv.conf)
+sed "s/RESOLVER/$dns/" /etc/gateway/nginx.conf > /tmp/nginx.conf
+exec nginx -c /tmp/nginx.conf -e /dev/stderr -g 'daemon off;'
+"""
+# Clients learn late that a Pod ends: it takes requests until they have, and ends with the last one.
+_STOP = "sleep 5; kill -QUIT 1; while kill -0 1; do sleep 0.2; done"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServingGatewayArgs:
+    """What the gateway needs.
+
+    Attributes:
+        cluster: where it runs.
+        image: its image.
+        configuration: what `gateway_configuration.render` returned.
+    """
+
+    cluster: Cluster
+    image: str
+    configuration: pulumi.Input[str]
+
+
+class ServingGateway(pulumi.ComponentResource):
+    """nginx in front of all model servers.
+
+    Another configuration is another Pod, which takes over before the old one ends: a weight counts
+    when the update ends, not when the node next looks at its ConfigMaps.
+
+    Attributes:
+        url: its address on this machine.
+    """
+
+    url: pulumi.Output[str]
+
+    def __init__(
+        self, name: str, args: ServingGatewayArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__(
+            "mlops:workloads:ServingGateway",
+            name,
+            None,
+            pulumi.ResourceOptions.merge(args.cluster.object_options(), opts),
+        )
+        child = pulumi.ResourceOptions(parent=self)
+        namespace = kubernetes.core.v1.Namespace(
+            f"{name}-namespace",
+            metadata={
+                "name": _NAMESPACE,
+                "labels": {"pod-security.kubernetes.io/enforce": "restricted"},
+            },
+            opts=child,
+        )
+        configuration = kubernetes.core.v1.ConfigMap(
+            f"{name}-configuration",
+            metadata={"name": "serving-gateway", "namespace": namespace.metadata.name},
+            data={"nginx.conf": args.configuration},
+            opts=child,
+        )
+        deployment = kubernetes.apps.v1.Deployment(
+            f"{name}-server",
+            metadata={"namespace": namespace.metadata.name, "labels": _LABELS},
+            spec={
+                "replicas": 1,
+                "selector": {"match_labels": _LABELS},
+                "strategy": {"rolling_update": {"max_surge": 1, "max_unavailable": 0}},
+                "template": {
+                    "metadata": {
+                        "labels": _LABELS,
+                        "annotations": {
+                            "mlops-platform/configuration": pulumi.Output.from_input(
+                                args.configuration
+                            ).apply(_digest)
+                        },
+                    },
+                    "spec": _pod(args.image, configuration.metadata.name),
+                },
+            },
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[configuration]),
+        )
+        service = kubernetes.core.v1.Service(
+            f"{name}-service",
+            metadata={"name": "gateway", "namespace": namespace.metadata.name, "labels": _LABELS},
+            spec={
+                "type": "NodePort",
+                "selector": _LABELS,
+                "ports": [{"name": "http", "port": 80, "target_port": "http"}],
+            },
+            # It waits for Pods, which a version that fails its test never gets.
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[deployment]),
+        )
+        self.url = args.cluster.node_url(service.spec.ports[0].node_port, after=deployment.id)
+        self.register_outputs({"url": self.url})
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _pod(image: str, configuration: pulumi.Output[str]) -> kubernetes.core.v1.PodSpecArgsDict:
+    return {
+        **restricted_pod(),
+        "termination_grace_period_seconds": 40,
+        "containers": [
+            {
+                "name": "nginx",
+                "image": image,
+                "image_pull_policy": "IfNotPresent",
+                "command": ["/bin/sh", "-c", _START],
+                "lifecycle": {"pre_stop": {"exec_": {"command": ["/bin/sh", "-c", _STOP]}}},
+                "ports": [{"name": "http", "container_port": PORT}],
+                "security_context": RESTRICTED_CONTAINER,
+                "readiness_probe": {
+                    "http_get": {"path": "/healthz", "port": "http"},
+                    "period_seconds": 1,
+                },
+                "liveness_probe": {
+                    "http_get": {"path": "/healthz", "port": "http"},
+                    "period_seconds": 20,
+                    "timeout_seconds": 5,
+                },
+                "resources": {
+                    "requests": {"cpu": "50m", "memory": "16Mi"},
+                    "limits": {"memory": "64Mi"},
+                },
+                "volume_mounts": [
+                    {"name": "configuration", "mount_path": "/etc/gateway", "read_only": True},
+                    {"name": "tmp", "mount_path": "/tmp"},  # noqa: S108
+                ],
+            }
+        ],
+        "volumes": [
+            {"name": "configuration", "config_map": {"name": configuration}},
+            {"name": "tmp", "empty_dir": {}},
+        ],
+    }
