@@ -3,12 +3,9 @@
 import json
 import os
 import shlex
-import shutil
-import sys
-from importlib.metadata import version
 from pathlib import Path
 
-from mlops_stack import environment
+from mlops_stack import aws_standin, environment
 from mlops_stack.rehearsal import moto_server
 
 
@@ -30,7 +27,7 @@ def variables(
         **inherited,
         **ours,
         "PATH": f"{programs}{os.pathsep}{ours['PATH']}",
-        "PULUMI_HOME": str(_home(folder, Path(ours["PULUMI_HOME"]))),
+        "PULUMI_HOME": str(aws_standin.make_home(folder / "home")),
         "MLOPS_AWS_STANDIN_STATE": str(kept_file(folder)),
         "MLOPS_AWS_STANDIN_EKS_ENDPOINT": kubernetes,
         "MLOPS_AWS_STANDIN_EKS_AUTHORITY": authority,
@@ -41,24 +38,6 @@ def variables(
 def kept_file(folder: Path) -> Path:
     """Return the file in which the stand-in keeps what moto cannot."""
     return folder / "unchecked.json"
-
-
-def _home(folder: Path, usual: Path) -> Path:
-    home = folder / "home"
-    plugins = home / "plugins"
-    plugins.mkdir(parents=True)
-    for found in (usual / "plugins").glob("resource-*"):
-        # The engine keeps notes of each plugin's last use beside it.
-        if found.is_dir() and not found.name.startswith("resource-aws-"):
-            # The engine does not look behind links.
-            shutil.copytree(found, plugins / found.name)
-    place = plugins / f"resource-aws-v{version('pulumi-aws')}"
-    place.mkdir()
-    launcher = place / "pulumi-resource-aws"
-    command = shlex.join([sys.executable, "-m", "mlops_aws_standin"])
-    launcher.write_text(f'#!/bin/sh\nexec {command} "$@"\n')
-    launcher.chmod(0o755)
-    return home
 
 
 def token_program(folder: Path, token: str) -> Path:
