@@ -11,6 +11,7 @@ from mlops_workloads.step_logs import StepLogs
 
 _POLL_SECONDS = 0.5
 _TIMEOUT_SECONDS = 1800
+_AT_ONCE_SECONDS = 2
 _ENDED: Final = frozenset({"SUCCEEDED", "FAILED", "CANCELED", "SKIPPED"})
 # States of a step that ended, with the sign to show it by.
 _SIGNS: Final[Mapping[str, str]] = {
@@ -92,16 +93,15 @@ def steps(run: Mapping[str, Any], names: Collection[str]) -> list[Step]:
         names: the pipeline's own tasks.
     """
     tasks = (run.get("run_details") or {}).get("task_details") or []
-    # A step whose result is reused succeeds without its executor, which would start when it does.
-    reused = {
-        task.get("start_time")
+    skipped = [
+        _time(task["start_time"])
         for task in tasks
         if task.get("display_name") == "executor" and task.get("state") == "SKIPPED"
-    }
+    ]
     return [
         Step(
             name=task["display_name"],
-            state="CACHED" if task.get("start_time") in reused else task.get("state", "PENDING"),
+            state="CACHED" if _is_reused(task, skipped) else task.get("state", "PENDING"),
             seconds=_seconds(task),
         )
         for task in sorted(tasks, key=lambda task: str(task.get("start_time")))
@@ -184,6 +184,19 @@ def _news(run: Mapping[str, Any], names: Collection[str], shown: dict[str, str])
         elif not sign and told is None:
             shown[step.name] = "started"
             yield f"• {step.name}"
+
+
+def _is_reused(task: Mapping[str, Any], skipped: Collection[datetime]) -> bool:
+    """Return whether a step succeeded at once, with an executor that was skipped as it started.
+
+    Times are whole seconds, so that one may fall into the second after the other.
+    """
+    start = _time(task["start_time"])
+    return (
+        task.get("state") == "SUCCEEDED"
+        and (_time(task["end_time"]) - start).total_seconds() <= _AT_ONCE_SECONDS
+        and any(0 <= (moment - start).total_seconds() <= 1 for moment in skipped)
+    )
 
 
 def _seconds(task: Mapping[str, Any]) -> float:

@@ -206,10 +206,15 @@ def test_a_run_that_an_interrupted_update_left_is_followed_to_its_end(kubeflow: 
     assert again not in {ended, going_on, other}
 
 
-def test_a_reused_step_is_called_so(kubeflow: Kubeflow, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(("end", "skipped"), [("05", "05"), ("06", "06")])
+def test_a_reused_step_is_called_so(
+    kubeflow: Kubeflow, capsys: pytest.CaptureFixture[str], end: str, skipped: str
+) -> None:
     kubeflow.script = [
         _answer(
-            "SUCCEEDED", ("train", "SUCCEEDED", "05", "05"), ("executor", "SKIPPED", "05", "05")
+            "SUCCEEDED",
+            ("train", "SUCCEEDED", "05", end),
+            ("executor", "SKIPPED", skipped, skipped),
         )
     ]
     PipelineRunProvider().create(_run(kubeflow))
