@@ -53,6 +53,7 @@ def main() -> int:
     # Imported after parsing: `env` runs at each shell's start.
     from mlops_infra.node.errors import NodeError  # noqa: PLC0415
     from mlops_policies.rules import PolicyConfigError  # noqa: PLC0415
+    from mlops_stack.full_buckets import FullBucketsError  # noqa: PLC0415
     from mlops_stack.keeping.errors import ArchiveError, KeepError  # noqa: PLC0415
     from mlops_stack.locks import BusyError  # noqa: PLC0415
     from mlops_stack.previews.summary import BaseError  # noqa: PLC0415
@@ -63,7 +64,7 @@ def main() -> int:
         check_stack_name(arguments.stack)
         return _run(arguments, Stack(arguments.stack))
     except (
-        *(ArchiveError, BaseError, BusyError, KeepError),
+        *(ArchiveError, BaseError, BusyError, FullBucketsError, KeepError),
         *(NodeError, PolicyConfigError, PulumiError, SettingsError),
     ) as problem:
         report.error(str(problem))

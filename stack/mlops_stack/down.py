@@ -5,7 +5,7 @@ from pathlib import Path
 
 from mlops_infra.node import cluster
 from mlops_infra.node.leftovers import leftovers
-from mlops_stack import report
+from mlops_stack import full_buckets, report
 from mlops_stack.pulumi_cli import PulumiError, Stack
 
 
@@ -20,6 +20,7 @@ def down(stack: Stack, *, keep: Path | None = None) -> bool:
 
     Raises:
         ArchiveError: the folder cannot take an export; nothing was changed.
+        FullBucketsError: its buckets hold data that must not be deleted; nothing was changed.
         KeepError: the models could not be exported; nothing was destroyed.
         PulumiError: Pulumi failed; it has said why, and the state still holds what is left.
         SettingsError: the stack is an environment whose template's name is impossible.
@@ -28,6 +29,8 @@ def down(stack: Stack, *, keep: Path | None = None) -> bool:
     # Asked before the destroy: it is the configuration that tells where the stack was.
     aws_region = stack.aws_region()
     existed = stack.exists()
+    if existed:
+        full_buckets.refuse(stack)
     if existed and keep:
         # Imported here: S3's SDK takes a moment.
         from mlops_stack.keeping.export import keep as export  # noqa: PLC0415

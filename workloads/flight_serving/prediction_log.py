@@ -107,7 +107,7 @@ class PredictionLog:
         self,
         request_id: str,
         model_version: str,
-        rows: Sequence[Mapping[str, Any]],
+        rows: Sequence[Mapping[Any, Any]],
         predictions: Sequence[float],
     ) -> None:
         """Take note of a request; return at once and never raise.

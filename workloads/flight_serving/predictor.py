@@ -115,7 +115,7 @@ def load(folder: Path) -> Any:
         import cloudpickle  # noqa: PLC0415 - joblib and skops models do without
 
         with file.open("rb") as stream:
-            return cloudpickle.load(stream)  # type: ignore[no-untyped-call]
+            return cloudpickle.load(stream)
     import joblib  # noqa: PLC0415
 
     return joblib.load(file)

@@ -8,6 +8,7 @@ from mlops_stack.down import down
 from mlops_stack.environments import records
 from mlops_stack.environments.records import Environment
 from mlops_stack.environments.templates import refuse_lasting, template_settings
+from mlops_stack.full_buckets import FullBucketsError
 from mlops_stack.keeping import choice
 from mlops_stack.keeping.errors import ArchiveError, KeepError
 from mlops_stack.locks import BusyError, working_on
@@ -37,7 +38,7 @@ def reap(*, keep: str = "") -> bool:
         except BusyError as problem:
             report.plain(f"• {problem}")
         except (
-            *(PulumiError, SettingsError, ArchiveError, KeepError, NodeError),
+            *(PulumiError, SettingsError, ArchiveError, KeepError, NodeError, FullBucketsError),
             *(OSError, RuntimeError),
         ) as problem:
             resisting += 1

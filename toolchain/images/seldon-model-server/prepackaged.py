@@ -21,7 +21,8 @@ class _Server:
 
     def predict(self, X: Any, names: list[str], meta: Any = None) -> np.ndarray:  # noqa: N803
         """Return the model's output for an array, or for a table where the request has names."""
-        return self._predict(pd.DataFrame(X, columns=names) if names else X)
+        answer: np.ndarray = self._predict(pd.DataFrame(X, columns=names) if names else X)
+        return answer
 
 
 class SKLearnServer(_Server):
