@@ -11,9 +11,11 @@ from pathlib import Path
 
 from mlops_toolchain import layout
 from mlops_toolchain.artefact import Context
+from mlops_toolchain.recipes.edit import Edit
 from mlops_toolchain.recipes.python_packages import unpack_wheels
 
 _MODULES = Path("toolchain/go")
+_EDITED = "edited"
 
 
 def go_environment(cache: Path) -> dict[str, str]:
@@ -129,11 +131,16 @@ class GoPrograms:
         """Return the folder of go.mod."""
         return layout.checkout() / _MODULES / self.module
 
+    def options(self, _context: Context) -> tuple[str, ...]:
+        """Return further options of the build."""
+        return ()
+
     def build(self, context: Context) -> None:
         """Compile and link."""
         flags = " ".join(["-s -w", *(f"-X {path}={value}" for path, value in self.variables)])
         context.run(
             *(context.need("go") / "go", "build", "-trimpath", "-ldflags", flags),
+            *self.options(context),
             *("-o", f"{context.output}/", "tool"),
             cwd=self.folder(context),
             env=go_environment(context.cache),
@@ -156,6 +163,40 @@ class WorkspacePrograms(GoPrograms):
     def folder(self, context: Context) -> Path:
         """Return the completed folder."""
         return context.need(self.workspace) / "source"
+
+
+@dataclass(frozen=True, kw_only=True)
+class EditedGoPrograms(GoPrograms):
+    """Programs of a module with edits.
+
+    Attributes:
+        path: the module's path.
+        version: its version.
+        edits: what differs.
+    """
+
+    path: str
+    version: str
+    edits: tuple[Edit, ...]
+
+    def build(self, context: Context) -> None:
+        """Compile and link, with an edited copy in the module's place."""
+        super().build(context)
+        shutil.rmtree(context.output / _EDITED)
+
+    def options(self, context: Context) -> tuple[str, ...]:
+        """Make the copy, and return the option that lets Go read it."""
+        folder = context.output / _EDITED
+        # Go refuses overlays of its module cache.
+        module = module_folder(context, self.path, self.version, cwd=self.folder(context))
+        copy_from_module(module, folder / "module", ignore=shutil.ignore_patterns("*_test.go"))
+        for edit in self.edits:
+            (folder / "module" / edit.file).write_text(edit.applied(module))
+        for name in ("go.mod", "go.sum"):
+            shutil.copyfile(self.folder(context) / name, folder / name)
+        with (folder / "go.mod").open("a") as file:
+            file.write(f"\nreplace {self.path} => {folder / 'module'}\n")
+        return ("-modfile", str(folder / "go.mod"))
 
 
 @dataclass(frozen=True, kw_only=True)

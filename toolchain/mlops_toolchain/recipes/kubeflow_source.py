@@ -19,6 +19,7 @@ from pathlib import Path
 from mlops_toolchain import layout
 from mlops_toolchain.artefact import Context
 from mlops_toolchain.errors import ToolchainError
+from mlops_toolchain.recipes.edit import Edit
 from mlops_toolchain.recipes.go import copy_from_module, go_environment, module_folder
 from mlops_toolchain.recipes.python_packages import unpack_wheels
 
@@ -42,11 +43,13 @@ class KubeflowSource:
         pipelines: version of the module github.com/kubeflow/pipelines.
         argo: version of the module github.com/argoproj/argo-workflows/v3.
         packages: requirements with hashes of the Python packages that hold descriptors.
+        edits: what differs in Argo.
     """
 
     pipelines: str
     argo: str
     packages: tuple[str, ...]
+    edits: tuple[Edit, ...]
     kind: str = "go"
 
     def sources(self) -> tuple[Path, ...]:
@@ -70,6 +73,8 @@ class KubeflowSource:
             # At the top only: folders of Go code have some of these names too.
             ignore=lambda folder, _: _UNUSED if Path(folder) == argo else (),
         )
+        for edit in self.edits:
+            (source / "argo-workflows" / edit.file).write_text(edit.applied(argo))
         signals = source / "argo-workflows/workflow/executor/os-specific"
         shutil.copyfile(signals / "signal_darwin.go", signals / "signal_linux.go")
         copy_from_module(pipelines / "manifests/kustomize", context.output / "manifests/pipelines")
