@@ -256,7 +256,7 @@ def test_two_predictors_get_the_traffic_of_the_manifest(
         name=NAME,
         backends=tuple(
             Backend(
-                host=f"{NAME}-{p['name']}.seldon.svc.cluster.local:{seldon_deployment.PORT}",
+                host=f"{NAME}-{p['name']}.seldon.svc.cluster.local:{seldon_deployment.SERVICE_PORT}",
                 weight=p["traffic"],
             )
             for p in trial["spec"]["predictors"]

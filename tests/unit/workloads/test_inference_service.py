@@ -1,33 +1,116 @@
-"""The InferenceService of a version."""
+"""The InferenceService of a version, and how far KServe is with it."""
+
+from typing import Any
+
+import pytest
 
 from mlops_workloads import inference_service
-from mlops_workloads.inference_service import ServedModel
+from mlops_workloads.serving_engine import ServedModel
 
 SERVED = ServedModel(
     name="flight-delay-v3",
     namespace="serving",
-    runtime="kserve-mlserver",
+    server="kserve-mlserver",
     model="flight-delay",
     version="3",
     uri="s3://artifacts/mlflow/1/models/m/artifacts",
-    account="flight-delay",
-    secret="flight-delay-object-store",
+    credentials="flight-delay-object-store",
     log_bucket="artifacts",
     log_rate=0.5,
 )
+BODY = inference_service.manifest(SERVED)
+MODEL = BODY["spec"]["predictor"]["model"]
+LOADED = {
+    "conditions": [{"type": "Ready", "status": "True"}],
+    "modelStatus": {"transitionStatus": "UpToDate"},
+}
+
+
+def _deployment(
+    *, annotations: dict[str, str] | None = None, seen: int = 1, **status: int
+) -> dict[str, Any]:
+    wanted = BODY["spec"]["predictor"]["annotations"] if annotations is None else annotations
+    counts = {"replicas": 1, "updatedReplicas": 1, "availableReplicas": 1, **status}
+    return {
+        "metadata": {"generation": 1},
+        "spec": {"replicas": 1, "template": {"metadata": {"annotations": wanted}}},
+        "status": {"observedGeneration": seen, **counts},
+    }
+
+
+def _failed(reason: str, message: str = "") -> dict[str, Any]:
+    return {
+        "conditions": [{"type": "Ready", "status": "False"}],
+        "modelStatus": {
+            "transitionStatus": "BlockedByFailedLoad",
+            "lastFailureInfo": {"reason": reason, "message": message},
+        },
+    }
 
 
 def test_the_server_loads_one_version_with_our_runtime() -> None:
-    body = inference_service.manifest(SERVED)
-    model = body["spec"]["predictor"]["model"]
-    assert body["metadata"]["labels"]["modelClass"].endswith(".FlightDelayRuntime")
-    assert model["storageUri"] == SERVED.uri
-    assert {"name": "MODEL_VERSION", "value": "3"} in model["env"]
-    assert {"requests", "limits"} <= set(model["resources"])
+    variables = {each["name"]: each["value"] for each in MODEL["env"]}
+    assert variables["MLSERVER_MODEL_IMPLEMENTATION"].endswith(".FlightDelayRuntime")
+    assert MODEL["storageUri"] == SERVED.uri
+    assert variables["MODEL_VERSION"] == "3"
+    assert {"requests", "limits"} <= set(MODEL["resources"])
 
 
 def test_it_holds_no_credentials_and_makes_no_autoscaler() -> None:
-    body = inference_service.manifest(SERVED)
-    annotations = body["metadata"]["annotations"]
+    annotations = BODY["metadata"]["annotations"]
     assert annotations["serving.kserve.io/autoscalerClass"] == "none"
-    assert body["spec"]["predictor"]["model"]["envFrom"] == [{"secretRef": {"name": SERVED.secret}}]
+    assert MODEL["envFrom"] == [{"secretRef": {"name": SERVED.credentials}}]
+    assert BODY["spec"]["predictor"]["serviceAccountName"] == SERVED.credentials
+
+
+def test_a_version_that_is_rolled_out_is_ready() -> None:
+    assert inference_service.state([{**BODY, "status": LOADED}, _deployment()]).ready
+
+
+@pytest.mark.parametrize(
+    "deployment",
+    [
+        _deployment(annotations={}),
+        _deployment(seen=0),
+        _deployment(updatedReplicas=0),
+        _deployment(availableReplicas=0),
+        _deployment(replicas=2),
+    ],
+)
+def test_servers_of_the_manifest_before_do_not_count(deployment: dict[str, Any]) -> None:
+    assert not inference_service.state([{**BODY, "status": LOADED}, deployment]).ready
+
+
+def test_what_nobody_has_seen_is_not_ready() -> None:
+    state = inference_service.state([BODY])
+    assert (state.ready, state.failed, state.detail) == (False, False, "")
+
+
+def test_the_reason_is_the_error_at_the_end_of_the_log() -> None:
+    log = "Traceback (most recent call last):\n  File x\nRuntimeError: no model in s3://a/b\n"
+    state = inference_service.state([{**BODY, "status": _failed("ModelLoadFailed", log)}])
+    assert state.failed
+    assert not state.final
+    assert state.detail == "ModelLoadFailed: RuntimeError: no model in s3://a/b"
+
+
+def test_an_unknown_runtime_fails_at_once() -> None:
+    state = inference_service.state([{**BODY, "status": _failed("RuntimeNotRecognized", "none")}])
+    assert state.failed
+    assert state.final
+
+
+def test_flights_become_one_tensor_a_field() -> None:
+    path, body = inference_service.request([{"carrier": "UA", "wind_gust": None}] * 2)
+    assert path == "v2/models/flight-delay/infer"
+    assert body["inputs"] == [
+        {"name": "carrier", "shape": [2, 1], "datatype": "BYTES", "data": ["UA", "UA"]},
+        {"name": "wind_gust", "shape": [2, 1], "datatype": "FP64", "data": [None, None]},
+    ]
+
+
+def test_an_answer_gives_version_and_probabilities() -> None:
+    body = {"model_version": "3", "outputs": [{"name": "probability", "data": [0.1, 0.9]}]}
+    answer = inference_service.answer(body)
+    assert (answer.version, answer.probabilities) == ("3", [0.1, 0.9])
+    assert inference_service.answer({"error": "none"}).probabilities == []
