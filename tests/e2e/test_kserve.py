@@ -76,10 +76,12 @@ def trial(kubectl: Callable[..., str], champion: dict[str, Any]) -> Iterator[dic
 
 
 def _state(kubectl: Callable[..., str]) -> State:
-    names = inference_service.objects(NAME)
-    text = kubectl("get", *names, "--ignore-not-found", "--output", "json")
-    found = json.loads(text)
-    return inference_service.state(found.get("items", [found]))
+    def get(*words: str) -> list[dict[str, Any]]:
+        text = kubectl("get", *words, "--ignore-not-found", "--output", "json")
+        found = json.loads(text or '{"items": []}')
+        return list(found.get("items", [found]))
+
+    return inference_service.state(NAME, get)
 
 
 def _serve(kubectl: Callable[..., str], manifest: dict[str, Any]) -> float:
@@ -304,7 +306,7 @@ def test_an_update_that_cannot_serve_fails_with_the_reason(
         failed = stack.run("up", check=False)
         assert failed.returncode
         text = failed.stdout + failed.stderr
-        assert f"flight-delay-v{broken} does not serve: ModelLoadFailed" in text
+        assert f"flight-delay-v{broken} does not serve: storage-initializer: " in text
         assert "nothing/here" in text
         path, body = inference_service.request(rows)
         answer = httpx.post(f"{outputs['kserve_url']}/{path}", json=body).json()

@@ -2,10 +2,10 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from mlops_workloads.serving_engine import Answer, ServedModel, State
+from mlops_workloads.serving_engine import Answer, Get, ServedModel, State
 
 API_VERSION: Final = "serving.kserve.io/v1beta1"
 KIND: Final = "InferenceService"
@@ -14,7 +14,8 @@ SERVICE_PORT: Final = 80
 _MODEL: Final = "flight-delay"
 _RUNTIME_CLASS: Final = "flight_serving.mlserver_runtime.FlightDelayRuntime"
 _DIGEST: Final = "mlops-platform/manifest"
-# Words of status.modelStatus that nothing but another manifest changes.
+_SELECTOR: Final = "serving.kserve.io/inferenceservice"
+# Reasons in status.modelStatus that nothing but another manifest changes.
 _FINAL: Final = frozenset(
     {"InvalidPredictorSpec", "NoSupportingRuntime", "RuntimeDisabled", "RuntimeNotRecognized"}
 )
@@ -46,6 +47,8 @@ def manifest(served: ServedModel) -> dict[str, Any]:
             "timeoutSeconds": 2,
             "failureThreshold": 60,
         },
+        # So that a failure's reason is in the Pod's status.
+        "terminationMessagePolicy": "FallbackToLogsOnError",
         # Clients learn late that a Pod ends: it takes requests until they have.
         "lifecycle": {"preStop": {"exec": {"command": ["sleep", "5"]}}},
         "resources": {
@@ -109,45 +112,39 @@ def host(name: str, namespace: str) -> str:
     return f"{service(name)}.{namespace}.svc.cluster.local:{SERVICE_PORT}"
 
 
-def objects(name: str) -> tuple[str, ...]:
-    """Return the InferenceService and the Deployment that KServe makes of it."""
-    return f"inferenceservice/{name}", f"deployment/{name}-predictor"
+def state(name: str, get: Get) -> State:
+    """Return how far KServe is with an InferenceService.
 
-
-def state(found: Sequence[Mapping[str, Any]]) -> State:
-    """Return how far KServe is.
-
-    Its own Ready stays true while Pods of a changed manifest start, or fail to: the Deployment
-    tells.
-
-    Args:
-        found: the InferenceService, and its Deployment once there is one.
+    Its Ready stays true while Pods of a changed manifest start, or fail to, so the Deployment
+    tells; and without Knative its controller does not look at Pods again, so they tell what fails.
     """
-    body, *deployments = found
+    found = {
+        each["kind"]: each
+        for each in get(f"inferenceservice/{name}", f"deployment/{name}-predictor")
+    }
+    if KIND not in found:
+        return State(ready=False, failed=True, final=True, detail="the InferenceService is gone")
+    body = found[KIND]
     status = body.get("status") or {}
-    model = status.get("modelStatus") or {}
     conditions = {each["type"]: each for each in status.get("conditions") or []}
-    ready = conditions.get("Ready", {})
     digest = body["spec"]["predictor"].get("annotations", {}).get(_DIGEST)
-    rolled_out = any(_rolled_out(deployment, digest) for deployment in deployments)
-    if ready.get("status") == "True" and rolled_out:
+    rolled_out = "Deployment" in found and _rolled_out(found["Deployment"], digest)
+    if conditions.get("Ready", {}).get("status") == "True" and rolled_out:
         return State(ready=True)
-    failure = model.get("lastFailureInfo") or {}
-    reason, message = failure.get("reason", ""), failure.get("message", "").strip()
-    failed = model.get("transitionStatus") in ("BlockedByFailedLoad", "InvalidSpec")
-    if failed and failure:
-        return State(
-            ready=False,
-            failed=True,
-            final=reason in _FINAL,
-            detail=f"{reason}: {_last_line(message)}" if message else reason,
-        )
+    failure = (status.get("modelStatus") or {}).get("lastFailureInfo") or {}
+    if failure.get("reason") in _FINAL:
+        detail = f"{failure['reason']}: {failure.get('message', '')}"
+        return State(ready=False, failed=True, final=True, detail=detail)
+    pods = get("pods", f"--selector={_SELECTOR}={name}")
+    current = [pod for pod in pods if pod["metadata"].get("annotations", {}).get(_DIGEST) == digest]
+    if reasons := sorted({reason for pod in current for reason in _failures(pod)}):
+        return State(ready=False, failed=True, detail="; ".join(reasons))
     waiting = [
         f"{kind}: {each.get('message') or each.get('reason')}"
         for kind, each in sorted(conditions.items())
         if each.get("status") == "False" and (each.get("message") or each.get("reason"))
     ]
-    return State(ready=False, failed=failed, detail="; ".join(waiting))
+    return State(ready=False, detail="; ".join(waiting))
 
 
 def request(rows: Sequence[Mapping[str, Any]]) -> tuple[str, dict[str, Any]]:
@@ -181,6 +178,22 @@ def _rolled_out(deployment: Mapping[str, Any], digest: str | None) -> bool:
     return seen and annotations.get(_DIGEST) == digest and counts == [wanted] * 3
 
 
-def _last_line(text: str) -> str:
-    """Return the error at the end of a traceback."""
-    return text.rpartition("\n")[2]
+def _failures(pod: Mapping[str, Any]) -> Iterator[str]:
+    """Give a reason for each container that does not run, or ended before."""
+    status = pod.get("status") or {}
+    containers = [
+        *(status.get("initContainerStatuses") or []),
+        *(status.get("containerStatuses") or []),
+    ]
+    for container in containers:
+        if container.get("ready"):
+            continue
+        ends = [container.get(key, {}).get("terminated") for key in ("state", "lastState")]
+        ended = next((end for end in ends if end and end.get("exitCode")), None)
+        waiting = container.get("state", {}).get("waiting") or {}
+        if ended:
+            # Of a traceback the error is at the end.
+            line = ended.get("message", "").strip().rpartition("\n")[2]
+            yield f"{container['name']}: {line or ended.get('reason')}"
+        elif waiting.get("reason") not in (None, "PodInitializing", "ContainerCreating"):
+            yield f"{container['name']}: {waiting.get('message') or waiting['reason']}"

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from mlops_workloads.serving_engine import Answer, ServedModel, State
+from mlops_workloads.serving_engine import Answer, Get, ServedModel, State
 
 API_VERSION: Final = "machinelearning.seldon.io/v1"
 KIND: Final = "SeldonDeployment"
@@ -72,17 +72,11 @@ def host(name: str, namespace: str) -> str:
     return f"{service(name)}.{namespace}.svc.cluster.local:{SERVICE_PORT}"
 
 
-def objects(name: str) -> tuple[str, ...]:
-    """Return the SeldonDeployment."""
-    return (f"seldondeployment/{name}",)
-
-
-def state(found: Sequence[Mapping[str, Any]]) -> State:
-    """Return how far Seldon is.
-
-    Args:
-        found: the SeldonDeployment.
-    """
+def state(name: str, get: Get) -> State:
+    """Return how far Seldon is with a SeldonDeployment."""
+    found = get(f"seldondeployment/{name}")
+    if not found:
+        return State(ready=False, failed=True, final=True, detail="the SeldonDeployment is gone")
     (body,) = found
     status = body.get("status") or {}
     # The official operator keeps no generation.

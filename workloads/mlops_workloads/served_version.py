@@ -43,16 +43,13 @@ class Kubectl:
     def __init__(self, kubeconfig: str, namespace: str) -> None:
         self._kubeconfig, self._namespace = kubeconfig, namespace
 
-    def get(self, *names: str) -> list[dict[str, Any]]:
-        """Return those of some objects that exist.
-
-        Args:
-            names: `kind/name` of each.
+    def get(self, *words: str) -> list[dict[str, Any]]:
+        """Return those that exist of the objects that the words of `kubectl get` name.
 
         Raises:
             ServingError: the API does not give them.
         """
-        text = self._run("get", *names, "--ignore-not-found", "--output", "json")
+        text = self._run("get", *words, "--ignore-not-found", "--output", "json")
         found: dict[str, Any] = json.loads(text or '{"items": []}')
         return list(found["items"]) if "items" in found else [found]
 
@@ -196,18 +193,11 @@ class ServedVersionProvider(ResourceProvider):
 
         engine, name = ENGINES[props["engine"]], props["deployment"]
         kubectl = Kubectl(props["kubeconfig"], props["namespace"])
-        wait(name, lambda: _state(engine, kubectl, name))
+        wait(name, lambda: engine.state(name, kubectl.get))
         sample = labelled_sample.read(layout.dataset_dir(), month=_MONTH, flights=_FLIGHTS)
         path, body = engine.request(sample.rows)
         answer = kubectl.post(engine.service(name), engine.SERVICE_PORT, path, body)
         return {**props, "roc_auc": judge(engine.answer(answer), sample.late, props["version"])}
-
-
-def _state(engine: Engine, kubectl: Kubectl, name: str) -> State:
-    found = kubectl.get(*engine.objects(name))
-    if not found:
-        raise ServingError(f"{engine.KIND} {name} is gone; the next update makes it again")
-    return engine.state(found)
 
 
 class ServedVersion(Resource, module="mlops", name="ServedVersion"):

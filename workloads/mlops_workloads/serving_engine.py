@@ -63,6 +63,13 @@ class Answer:
     probabilities: list[float]
 
 
+class Get(Protocol):
+    """Reads objects of a namespace."""
+
+    def __call__(self, *words: str) -> list[dict[str, Any]]:
+        """Return those that exist of what the words of `kubectl get` name."""
+
+
 class Engine(Protocol):
     """A module that knows one engine."""
 
@@ -87,11 +94,8 @@ class Engine(Protocol):
     def host(self, name: str, namespace: str) -> str:
         """Return `host:port` of a manifest's servers for Pods."""
 
-    def objects(self, name: str) -> tuple[str, ...]:
-        """Return `kind/name` of each object that `state` reads."""
-
-    def state(self, found: Sequence[Mapping[str, Any]]) -> State:
-        """Return how far the engine is, by those of the objects that exist."""
+    def state(self, name: str, get: Get) -> State:
+        """Return how far the engine is with a manifest."""
 
     def request(self, rows: Sequence[Mapping[str, Any]]) -> tuple[str, dict[str, Any]]:
         """Return path and body of a request for predictions of flights."""

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from mlops_workloads import inference_service
-from mlops_workloads.serving_engine import ServedModel
+from mlops_workloads.serving_engine import ServedModel, State
 
 SERVED = ServedModel(
     name="flight-delay-v3",
@@ -32,20 +32,36 @@ def _deployment(
     wanted = BODY["spec"]["predictor"]["annotations"] if annotations is None else annotations
     counts = {"replicas": 1, "updatedReplicas": 1, "availableReplicas": 1, **status}
     return {
+        "kind": "Deployment",
         "metadata": {"generation": 1},
         "spec": {"replicas": 1, "template": {"metadata": {"annotations": wanted}}},
         "status": {"observedGeneration": seen, **counts},
     }
 
 
-def _failed(reason: str, message: str = "") -> dict[str, Any]:
+def _pod(*, digest: str = "", init: Any = None, server: Any = None) -> dict[str, Any]:
+    wanted = BODY["spec"]["predictor"]["annotations"]
     return {
-        "conditions": [{"type": "Ready", "status": "False"}],
-        "modelStatus": {
-            "transitionStatus": "BlockedByFailedLoad",
-            "lastFailureInfo": {"reason": reason, "message": message},
+        "kind": "Pod",
+        "metadata": {"annotations": dict.fromkeys(wanted, digest) if digest else wanted},
+        "status": {
+            "initContainerStatuses": [{"name": "storage-initializer", **(init or {})}],
+            "containerStatuses": [{"name": "kserve-container", **(server or {})}],
         },
     }
+
+
+def _state(status: dict[str, Any], *others: dict[str, Any]) -> State:
+    def get(*words: str) -> list[dict[str, Any]]:
+        pods = [each for each in others if each["kind"] == "Pod"]
+        rest = [each for each in others if each["kind"] != "Pod"]
+        return pods if words[0] == "pods" else [{**BODY, "status": status}, *rest]
+
+    return inference_service.state(SERVED.name, get)
+
+
+def _ended(message: str) -> dict[str, Any]:
+    return {"terminated": {"exitCode": 1, "reason": "Error", "message": message}}
 
 
 def test_the_server_loads_one_version_with_our_runtime() -> None:
@@ -64,7 +80,7 @@ def test_it_holds_no_credentials_and_makes_no_autoscaler() -> None:
 
 
 def test_a_version_that_is_rolled_out_is_ready() -> None:
-    assert inference_service.state([{**BODY, "status": LOADED}, _deployment()]).ready
+    assert _state(LOADED, _deployment()).ready
 
 
 @pytest.mark.parametrize(
@@ -78,26 +94,54 @@ def test_a_version_that_is_rolled_out_is_ready() -> None:
     ],
 )
 def test_servers_of_the_manifest_before_do_not_count(deployment: dict[str, Any]) -> None:
-    assert not inference_service.state([{**BODY, "status": LOADED}, deployment]).ready
+    assert not _state(LOADED, deployment).ready
 
 
 def test_what_nobody_has_seen_is_not_ready() -> None:
-    state = inference_service.state([BODY])
-    assert (state.ready, state.failed, state.detail) == (False, False, "")
+    assert _state({}) == State(ready=False)
 
 
-def test_the_reason_is_the_error_at_the_end_of_the_log() -> None:
-    log = "Traceback (most recent call last):\n  File x\nRuntimeError: no model in s3://a/b\n"
-    state = inference_service.state([{**BODY, "status": _failed("ModelLoadFailed", log)}])
+def test_what_is_gone_fails_at_once() -> None:
+    state = inference_service.state(SERVED.name, lambda *_: [])
     assert state.failed
-    assert not state.final
-    assert state.detail == "ModelLoadFailed: RuntimeError: no model in s3://a/b"
+    assert state.final
+
+
+@pytest.mark.parametrize("now", ["state", "lastState"])
+def test_the_reason_is_the_error_at_the_end_of_the_log(now: str) -> None:
+    log = "Traceback (most recent call last):\n  File x\nRuntimeError: no model in s3://a/b\n"
+    for pod in (
+        _pod(init={now: _ended(log)}),
+        _pod(init={"ready": True}, server={now: _ended(log)}),
+    ):
+        state = _state({}, pod)
+        assert state.failed
+        assert not state.final
+        assert state.detail.endswith("r: RuntimeError: no model in s3://a/b")
+
+
+def test_an_image_that_cannot_be_had_is_a_failure() -> None:
+    waiting = {"waiting": {"reason": "ErrImagePull", "message": "no such image"}}
+    assert _state({}, _pod(server={"state": waiting})).detail == "kserve-container: no such image"
+
+
+def test_a_container_that_starts_is_no_failure() -> None:
+    starting = {"waiting": {"reason": "PodInitializing"}}
+    assert not _state({}, _pod(init={"state": {"running": {}}}, server={"state": starting})).failed
+    # It failed before, and is there now.
+    assert not _state({}, _pod(init={"ready": True, "lastState": _ended("x")})).failed
+
+
+def test_pods_of_another_manifest_do_not_fail_this_one() -> None:
+    assert not _state({}, _pod(digest="other", init={"state": _ended("x")})).failed
 
 
 def test_an_unknown_runtime_fails_at_once() -> None:
-    state = inference_service.state([{**BODY, "status": _failed("RuntimeNotRecognized", "none")}])
+    failure = {"reason": "RuntimeNotRecognized", "message": "no runtime called so"}
+    state = _state({"modelStatus": {"lastFailureInfo": failure}})
     assert state.failed
     assert state.final
+    assert state.detail == "RuntimeNotRecognized: no runtime called so"
 
 
 def test_flights_become_one_tensor_a_field() -> None:

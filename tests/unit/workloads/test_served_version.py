@@ -26,9 +26,12 @@ def _wait(*statuses: tuple[float, dict[str, Any]], generation: int = 1) -> float
     """Wait for statuses that hold from a second on; return the second of the end."""
     clock = Clock()
 
-    def read() -> State:
+    def get(*words: str) -> list[dict[str, Any]]:
         status = [status for second, status in statuses if second <= clock.now][-1]
-        return seldon_deployment.state([{"metadata": {"generation": generation}, "status": status}])
+        return [{"metadata": {"generation": generation}, "status": status}]
+
+    def read() -> State:
+        return seldon_deployment.state("m-v1", get)
 
     served_version.wait("m-v1", read, pause=clock.pause, clock=clock)
     return clock.now
