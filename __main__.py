@@ -19,6 +19,7 @@ from mlops_platform.kubeflow_pipelines_ui import (
 )
 from mlops_platform.mlflow import Mlflow, MlflowArgs
 from mlops_platform.seldon_core import SeldonCore, SeldonCoreArgs, SeldonImages
+from mlops_platform.training_operator import TrainingOperator, TrainingOperatorArgs
 from mlops_stack import settings
 from mlops_toolchain import images, layout
 from mlops_workloads import gateway_configuration
@@ -75,6 +76,7 @@ seldon_images = SeldonImages(
     model_initializer=images.reference("storage-initializer"),
 )
 gateway_image = images.reference("gateway")
+training_image, busybox_image = images.reference("training-operator"), images.reference("busybox")
 platform_images = (
     *(mlflow_image, flights_image, mariadb_image),
     *(astuple(kubeflow_images) if kubeflow_images else ()),
@@ -82,6 +84,7 @@ platform_images = (
     *((*astuple(kserve_images), mlserver_image) if with_kserve else ()),
     *(astuple(seldon_images) if with_seldon else ()),
     *((gateway_image,) if with_kserve or with_seldon else ()),
+    *((training_image, busybox_image) if config.training_operator else ()),
 )
 cluster: Cluster
 buckets: Buckets
@@ -228,6 +231,20 @@ if config.layers == "all":
         else None
     )
 
+    training = (
+        TrainingOperator(
+            "training-operator",
+            TrainingOperatorArgs(
+                cluster=cluster,
+                manifests=layout.manifests_dir() / "training-operator",
+                image=training_image if config.cluster_provider == "embedded" else None,
+                init_container=cluster.image(busybox_image),
+            ),
+        )
+        if config.training_operator
+        else None
+    )
+
     # --- workloads ---
     flights = Dataset(
         "flights",
@@ -295,6 +312,7 @@ if config.layers == "all":
     pulumi.export("model_name", config.model_name)
     pulumi.export("kserve_namespace", kserve.namespace if kserve else None)
     pulumi.export("seldon_namespace", seldon.namespace if seldon else None)
+    pulumi.export("training_namespace", training.namespace if training else None)
     pulumi.export("pipeline_version", pipeline.version.version)
     pulumi.export("pipeline_data", pipeline.data)
     pulumi.export("pipeline_id", pipeline.version.pipeline_id)
