@@ -193,6 +193,8 @@ def runtime(rendered: Path, model_server: str) -> Manifest:
     container["env"] += [
         # Processes of its own for each model cost memory and a hop.
         {"name": "MLSERVER_PARALLEL_WORKERS", "value": "0"},
+        # Its access log has a line for each probe.
+        {"name": "MLSERVER_DEBUG", "value": "false"},
     ]
     return manifest
 

@@ -74,7 +74,7 @@ class Load:
         body: Any,
         version: Callable[[Any], str],
         per_second: float = 60,
-        threads: int = 6,
+        threads: int = 16,
     ) -> None:
         self.answers: Counter[str] = Counter()
         self._url, self._body, self._pause = url, body, threads / per_second

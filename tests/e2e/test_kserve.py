@@ -298,7 +298,10 @@ def test_an_update_that_cannot_serve_fails_with_the_reason(
     rows: list[dict[str, Any]],
 ) -> None:
     """Of a champion whose files are gone: the version before serves on."""
-    created = _mlflow(outputs, "model-versions/create", source="mlflow-artifacts:/nothing/here")
+    run = outputs["model_run"]
+    found = httpx.get(f"{outputs['mlflow_url']}/api/2.0/mlflow/runs/get", params={"run_id": run})
+    source = f"{found.json()['run']['info']['artifact_uri']}/nothing/here"
+    created = _mlflow(outputs, "model-versions/create", source=source, run_id=run)
     broken, good = created["model_version"]["version"], outputs["model_version"]
     _mlflow(outputs, "registered-models/alias", alias="champion", version=broken)
     try:

@@ -133,7 +133,8 @@ def state(name: str, get: Get) -> State:
         return State(ready=True)
     failure = (status.get("modelStatus") or {}).get("lastFailureInfo") or {}
     if failure.get("reason") in _FINAL:
-        detail = f"{failure['reason']}: {failure.get('message', '')}"
+        runtime = body["spec"]["predictor"]["model"].get("runtime")
+        detail = f"{failure['reason']}: {failure.get('message', '')} (runtime {runtime})"
         return State(ready=False, failed=True, final=True, detail=detail)
     pods = get("pods", f"--selector={_SELECTOR}={name}")
     current = [pod for pod in pods if pod["metadata"].get("annotations", {}).get(_DIGEST) == digest]

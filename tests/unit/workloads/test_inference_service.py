@@ -141,7 +141,7 @@ def test_an_unknown_runtime_fails_at_once() -> None:
     state = _state({"modelStatus": {"lastFailureInfo": failure}})
     assert state.failed
     assert state.final
-    assert state.detail == "RuntimeNotRecognized: no runtime called so"
+    assert state.detail == "RuntimeNotRecognized: no runtime called so (runtime kserve-mlserver)"
 
 
 def test_flights_become_one_tensor_a_field() -> None:
