@@ -35,8 +35,10 @@ class Serving:
     def __init__(self, outputs: dict[str, Any]) -> None:
         self._outputs = outputs
         self.namespace = str(outputs["kserve_namespace"])
-        self.name = f"flight-delay-v{outputs['model_version']}"
         self.kubectl = served_version.Kubectl(outputs["kubeconfig"], self.namespace)
+        prefix = f"flight-delay-v{outputs['model_version']}-"
+        served = [each["metadata"]["name"] for each in self.kubectl.get("inferenceservices")]
+        self.name = next(name for name in served if name.startswith(prefix))
 
     def pod(self) -> dict[str, Any]:
         """Return the champion's Pod."""

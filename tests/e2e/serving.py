@@ -45,6 +45,14 @@ def wait(condition: Callable[[], bool], what: str, seconds: float = READY_SECOND
     pytest.fail(f"{what} did not happen within {seconds:.0f} s")
 
 
+def champion(kubectl: Callable[..., str], kind: str, outputs: dict[str, Any]) -> dict[str, Any]:
+    """Return the manifest of the version that serves."""
+    found = json.loads(kubectl("get", kind, "--output", "json"))["items"]
+    prefix = f"flight-delay-v{outputs['model_version']}-"
+    (manifest,) = [each for each in found if each["metadata"]["name"].startswith(prefix)]
+    return dict(manifest)
+
+
 def apply(kubectl: Callable[..., str], manifest: dict[str, Any]) -> None:
     """Apply a manifest."""
     kubectl("apply", "--server-side", "--filename", "-", stdin=json.dumps(manifest))

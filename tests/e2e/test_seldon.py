@@ -50,8 +50,7 @@ def rows() -> list[dict[str, Any]]:
 @pytest.fixture(scope="module")
 def champion(kubectl: Callable[..., str], outputs: dict[str, Any]) -> dict[str, Any]:
     """The champion's manifest under another name, to change at will."""
-    name = f"flight-delay-v{outputs['model_version']}"
-    served = json.loads(kubectl("get", "seldondeployment", name, "--output", "json"))
+    served = serving.champion(kubectl, "seldondeployments", outputs)
     return {
         "apiVersion": served["apiVersion"],
         "kind": served["kind"],

@@ -73,7 +73,7 @@ def manifest(served: ServedModel) -> dict[str, Any]:
         "apiVersion": API_VERSION,
         "kind": KIND,
         "metadata": {
-            "name": served.name,
+            "generateName": served.prefix,
             "namespace": served.namespace,
             "annotations": {
                 # Without it KServe makes an autoscaler, which needs metrics that few clusters have.

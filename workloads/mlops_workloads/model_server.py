@@ -49,9 +49,10 @@ class ModelServerArgs:
 class ModelServer(pulumi.ComponentResource):
     """One version of the model on an engine.
 
-    A version is a SeldonDeployment or an InferenceService of its own. A new one replaces the old
-    one: it is made first, the gateway follows when it has passed its test, and the old one goes
-    last. If it fails, the update ends with the reason, and the old one serves on.
+    A version is a SeldonDeployment or an InferenceService, with a name that no other had. A new
+    one replaces the old one: it is made first, the gateway follows when it has passed its test,
+    and the old one goes last. If it fails, the update ends with the reason, and the old one serves
+    on.
 
     Attributes:
         engine: what serves it.
@@ -94,7 +95,8 @@ class ModelServer(pulumi.ComponentResource):
             engine=args.engine,
             kubeconfig=args.cluster.kubeconfig,
             namespace=args.namespace,
-            deployment=manifest.apply(lambda body: str(body["metadata"]["name"])),
+            # NAMESPACE/NAME
+            deployment=deployment.id.apply(lambda it: it.rpartition("/")[2]),
             version=args.model.version,
             manifest=manifest.apply(lambda body: json.dumps(body, sort_keys=True)),
             opts=pulumi.ResourceOptions(parent=self, depends_on=[deployment]),
@@ -147,7 +149,7 @@ def _manifest(
 ) -> dict[str, Any]:
     return ENGINES[args.engine].manifest(
         ServedModel(
-            name=f"{_NAME}-v{version}",
+            prefix=f"{_NAME}-v{version}-",
             namespace=namespace,
             server=args.server,
             model=args.model_name,

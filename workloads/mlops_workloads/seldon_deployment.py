@@ -45,7 +45,7 @@ def manifest(served: ServedModel) -> dict[str, Any]:
     return {
         "apiVersion": API_VERSION,
         "kind": KIND,
-        "metadata": {"name": served.name, "namespace": served.namespace},
+        "metadata": {"generateName": served.prefix, "namespace": served.namespace},
         "spec": {
             "predictors": [
                 {

@@ -10,7 +10,8 @@ class ServedModel:
     """What is served.
 
     Attributes:
-        name: the manifest's name.
+        prefix: begin of the manifest's name. The cluster adds some letters: a version that returns
+            while it still serves from before must not be taken for that, and removed with it.
         namespace: where it is.
         server: what runs it: Seldon's image, or KServe's runtime.
         model: registered model.
@@ -22,7 +23,7 @@ class ServedModel:
         log_rate: share of the predictions that it keeps, 0 to 1.
     """
 
-    name: str
+    prefix: str
     namespace: str
     server: str
     model: str

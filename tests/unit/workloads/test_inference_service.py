@@ -8,7 +8,7 @@ from mlops_workloads import inference_service
 from mlops_workloads.serving_engine import ServedModel, State
 
 SERVED = ServedModel(
-    name="flight-delay-v3",
+    prefix="flight-delay-v3-",
     namespace="serving",
     server="kserve-mlserver",
     model="flight-delay",
@@ -57,7 +57,7 @@ def _state(status: dict[str, Any], *others: dict[str, Any]) -> State:
         rest = [each for each in others if each["kind"] != "Pod"]
         return pods if words[0] == "pods" else [{**BODY, "status": status}, *rest]
 
-    return inference_service.state(SERVED.name, get)
+    return inference_service.state("flight-delay-v3-abcde", get)
 
 
 def _ended(message: str) -> dict[str, Any]:
@@ -102,7 +102,7 @@ def test_what_nobody_has_seen_is_not_ready() -> None:
 
 
 def test_what_is_gone_fails_at_once() -> None:
-    state = inference_service.state(SERVED.name, lambda *_: [])
+    state = inference_service.state("flight-delay-v3-abcde", lambda *_: [])
     assert state.failed
     assert state.final
 
