@@ -20,7 +20,7 @@ from mlops_stack.pulumi_cli import Stack
 from mlops_toolchain import layout
 from mlops_workloads import inference_service, labelled_sample, served_version
 
-REQUESTS = 1500
+REQUESTS = 600
 _TRIAL = "figures"
 _MEBIBYTE = 2**20
 

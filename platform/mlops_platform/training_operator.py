@@ -91,6 +91,6 @@ class TrainingOperator(pulumi.ComponentResource):
             ),
         )
         self.namespace = pulumi.Output.all(
-            jobs.metadata.name, *(program.id for program in programs)
+            jobs.metadata.name, *(program.urn for program in programs)
         ).apply(lambda values: str(values[0]))
         self.register_outputs({"namespace": self.namespace})
