@@ -8,6 +8,8 @@ from mlops_infra.buckets import Buckets, BucketsArgs, ObjectStore
 from mlops_infra.cluster import Cluster
 from mlops_infra.cluster_factory import ClusterArgs, create_cluster
 from mlops_infra.s3_gateway import S3Gateway, S3GatewayArgs
+from mlops_platform.kserve import KServe, KServeArgs
+from mlops_platform.kserve_manifests import KServeImages
 from mlops_platform.kubeflow_manifests import KubeflowImages
 from mlops_platform.kubeflow_pipelines import KubeflowPipelines, KubeflowPipelinesArgs
 from mlops_platform.kubeflow_pipelines_ui import (
@@ -17,6 +19,7 @@ from mlops_platform.kubeflow_pipelines_ui import (
 )
 from mlops_platform.mlflow import Mlflow, MlflowArgs
 from mlops_platform.seldon_core import SeldonCore, SeldonCoreArgs, SeldonImages
+from mlops_platform.training_operator import TrainingOperator, TrainingOperatorArgs
 from mlops_stack import settings
 from mlops_toolchain import images, layout
 from mlops_workloads import gateway_configuration
@@ -60,6 +63,12 @@ kubeflow_ui_images = (
 with_kubeflow_ui = config.cluster_provider != "embedded" or all(
     map(images.is_there, ("kubeflow-pipelines-ui", "grpcwebproxy"))
 )
+with_kserve = config.serving_engines in ("kserve", "both")
+kserve_images = KServeImages(
+    controller=images.reference("kserve-controller"),
+    storage_initializer=images.reference("storage-initializer"),
+)
+mlserver_image = images.reference("model-server")
 with_seldon = config.serving_engines in ("seldon", "both")
 seldon_images = SeldonImages(
     controller=images.reference("seldon-controller"),
@@ -67,11 +76,15 @@ seldon_images = SeldonImages(
     model_initializer=images.reference("storage-initializer"),
 )
 gateway_image = images.reference("gateway")
+training_image, busybox_image = images.reference("training-operator"), images.reference("busybox")
 platform_images = (
     *(mlflow_image, flights_image, mariadb_image),
     *(astuple(kubeflow_images) if kubeflow_images else ()),
     *(astuple(kubeflow_ui_images) if kubeflow_ui_images and with_kubeflow_ui else ()),
-    *((*astuple(seldon_images), gateway_image) if with_seldon else ()),
+    *((*astuple(kserve_images), mlserver_image) if with_kserve else ()),
+    *(astuple(seldon_images) if with_seldon else ()),
+    *((gateway_image,) if with_kserve or with_seldon else ()),
+    *((training_image, busybox_image) if config.training_operator else ()),
 )
 cluster: Cluster
 buckets: Buckets
@@ -192,6 +205,20 @@ if config.layers == "all":
         else None
     )
 
+    kserve = (
+        KServe(
+            "kserve",
+            KServeArgs(
+                cluster=cluster,
+                manifests=layout.manifests_dir() / "kserve",
+                images=kserve_images if config.cluster_provider == "embedded" else None,
+                model_server=cluster.image(mlserver_image),
+            ),
+        )
+        if with_kserve
+        else None
+    )
+
     seldon = (
         SeldonCore(
             "seldon",
@@ -201,6 +228,20 @@ if config.layers == "all":
             ),
         )
         if with_seldon
+        else None
+    )
+
+    training = (
+        TrainingOperator(
+            "training-operator",
+            TrainingOperatorArgs(
+                cluster=cluster,
+                manifests=layout.manifests_dir() / "training-operator",
+                image=training_image if config.cluster_provider == "embedded" else None,
+                init_container=cluster.image(busybox_image),
+            ),
+        )
+        if config.training_operator
         else None
     )
 
@@ -228,35 +269,50 @@ if config.layers == "all":
         ),
     )
 
-    if seldon and pipeline.model:
-        server = ModelServer(
-            "seldon-model",
+    servers = [
+        ModelServer(
+            f"{engine}-model",
             ModelServerArgs(
+                engine=engine,
                 cluster=cluster,
                 buckets=buckets,
-                namespace=seldon.namespace,
-                image=cluster.image(seldon_images.model_server),
+                namespace=platform.namespace,
+                server=server,
                 model_name=config.model_name,
                 model=pipeline.model,
                 log_rate=float(config.prediction_log_rate),
             ),
         )
+        for engine, platform, server in (
+            ("kserve", kserve, kserve.runtime if kserve else ""),
+            ("seldon", seldon, cluster.image(seldon_images.model_server)),
+        )
+        if platform and pipeline.model
+    ]
+    if servers:
         gateway = ServingGateway(
             "gateway",
             ServingGatewayArgs(
                 cluster=cluster,
                 image=cluster.image(gateway_image),
-                configuration=server.route.apply(lambda it: gateway_configuration.render([it])),
+                configuration=pulumi.Output.all(*(server.route for server in servers)).apply(
+                    gateway_configuration.render
+                ),
             ),
         )
         pulumi.export("gateway_url", gateway.url)
-        pulumi.export("seldon_url", pulumi.Output.concat(gateway.url, server.route.path))
+        for server in servers:
+            pulumi.export(
+                f"{server.engine}_url", pulumi.Output.concat(gateway.url, server.route.path)
+            )
 
     pulumi.export("mlflow_url", mlflow.url)
     pulumi.export("kubeflow_url", kubeflow_pipelines.url)
     pulumi.export("kubeflow_ui_url", kubeflow_ui.url if kubeflow_ui else None)
     pulumi.export("model_name", config.model_name)
+    pulumi.export("kserve_namespace", kserve.namespace if kserve else None)
     pulumi.export("seldon_namespace", seldon.namespace if seldon else None)
+    pulumi.export("training_namespace", training.namespace if training else None)
     pulumi.export("pipeline_version", pipeline.version.version)
     pulumi.export("pipeline_data", pipeline.data)
     pulumi.export("pipeline_id", pipeline.version.pipeline_id)

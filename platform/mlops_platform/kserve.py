@@ -32,6 +32,7 @@ class KServeArgs:
         cluster: where it runs.
         manifests: folder of upstream's rendered manifests.
         images: the project's own images, or None for upstream's published ones.
+        model_server: image of MLServer with what serves the project's models.
         cert_manager: whether the cluster's cert-manager issues the webhooks' certificate; otherwise
             the stack does.
     """
@@ -39,6 +40,7 @@ class KServeArgs:
     cluster: Cluster
     manifests: Path
     images: KServeImages | None
+    model_server: str
     cert_manager: bool = False
 
 
@@ -125,7 +127,7 @@ class KServe(pulumi.ComponentResource):
                 pulumi.ResourceOptions(parent=self, depends_on=webhooks),
             )
             for purpose, manifest in (
-                ("runtime", kserve_manifests.runtime(resources, images)),
+                ("runtime", kserve_manifests.runtime(resources, args.model_server)),
                 ("storage", kserve_manifests.storage_container(resources, images)),
             )
         ]

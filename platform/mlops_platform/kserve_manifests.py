@@ -79,19 +79,16 @@ class KServeImages:
     Attributes:
         controller: the controller.
         storage_initializer: what downloads a model before its server starts.
-        model_server: MLServer with the project's runtime.
     """
 
     controller: str
     storage_initializer: str
-    model_server: str
 
 
 # What upstream publishes; its own manifests name `latest`.
 PUBLISHED: Final = KServeImages(
     controller=f"docker.io/kserve/kserve-controller:v{VERSION}",
     storage_initializer=f"docker.io/kserve/storage-initializer:v{VERSION}",
-    model_server="docker.io/seldonio/mlserver:1.7.1",
 )
 
 
@@ -166,12 +163,12 @@ def certificate_requests(rendered: Path) -> list[Manifest]:
     return list(_kept(rendered, _CERT_MANAGER).values())
 
 
-def runtime(rendered: Path, images: KServeImages) -> Manifest:
+def runtime(rendered: Path, model_server: str) -> Manifest:
     """Return the runtime of MLServer.
 
     Args:
         rendered: the file of `config/clusterresources`.
-        images: what runs.
+        model_server: image of MLServer with what serves the project's models.
 
     Raises:
         ManifestsError: the file has no such runtime.
@@ -179,7 +176,7 @@ def runtime(rendered: Path, images: KServeImages) -> Manifest:
     manifest = _one(rendered, "ClusterServingRuntime", RUNTIME)
     (container,) = manifest["spec"]["containers"]
     container |= {
-        "image": images.model_server,
+        "image": model_server,
         "imagePullPolicy": "IfNotPresent",
         # The usual probe asks whether the port is open: requests would come before the model is
         # there. KServe puts the InferenceService's name in.
@@ -196,6 +193,8 @@ def runtime(rendered: Path, images: KServeImages) -> Manifest:
     container["env"] += [
         # Processes of its own for each model cost memory and a hop.
         {"name": "MLSERVER_PARALLEL_WORKERS", "value": "0"},
+        # Its access log has a line for each probe.
+        {"name": "MLSERVER_DEBUG", "value": "false"},
     ]
     return manifest
 

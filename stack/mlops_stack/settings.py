@@ -158,6 +158,7 @@ class Settings(BaseModel):
 
     serving_engines: Literal["none", "kserve", "seldon", "both"] = "none"
     prediction_log_rate: Annotated[str, AfterValidator(_share)] = "1.0"
+    training_operator: bool = False
     layers: Literal["all", "infra"] = "all"
     aws_region: str = Field("eu-central-1", pattern=r"^[a-z]{2}(-[a-z]+)+-[0-9]$")
     aws_preset: Literal["trial", "team", "production"] = "trial"

@@ -48,15 +48,18 @@ def _model_rows(outputs: dict[str, Any]) -> list[tuple[str, str]]:
     return [
         ("Model", f"{name} version {version}: {url}/#/models/{name}/versions/{version}"),
         ("Metrics", ", ".join(shown) or "-"),
-        *_serving_row(outputs),
+        *_serving_rows(outputs),
     ]
 
 
-def _serving_row(outputs: dict[str, Any]) -> list[tuple[str, str]]:
-    url = outputs.get("seldon_url")
-    if not url:
-        return []
-    return [("Seldon", f"curl {url}/api/v1.0/predictions; see docs/serving-seldon.md")]
+def _serving_rows(outputs: dict[str, Any]) -> list[tuple[str, str]]:
+    engines = (
+        ("KServe", outputs.get("kserve_url"), "v2/models/flight-delay/infer"),
+        ("Seldon", outputs.get("seldon_url"), "api/v1.0/predictions"),
+    )
+    return [
+        (engine, f"curl {url}/{path}; see docs/serving.md") for engine, url, path in engines if url
+    ]
 
 
 def _run_row(outputs: dict[str, Any]) -> list[tuple[str, str]]:

@@ -44,6 +44,7 @@ _COMPUTED: dict[str, dict[str, Any]] = {
         "version": "1",
         "run_id": "r",
         "metrics": {"roc_auc": 0.7},
+        "artifact_uri": "mlflow-artifacts:/1/models/m/artifacts",
     },
 }
 

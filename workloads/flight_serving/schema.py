@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final
 
+import numpy as np
 import pandas as pd
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
@@ -92,11 +93,19 @@ def frame(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
             break
     if problems:
         raise SchemaError("; ".join(problems))
-    table = pd.DataFrame(flights, columns=list(features.COLUMNS))
-    kinds = dict.fromkeys(features.CATEGORICAL, "object") | dict.fromkeys(
-        features.NUMERIC, "float64"
+    # Two blocks of one type each: a conversion of every column takes ten times as long, a quarter
+    # of a prediction.
+    return pd.concat(
+        [
+            pd.DataFrame(
+                np.array([[flight[name] for name in names] for flight in flights], dtype=kind),
+                columns=list(names),
+                dtype=kind,
+            )
+            for names, kind in ((features.CATEGORICAL, "object"), (features.NUMERIC, "float64"))
+        ],
+        axis=1,
     )
-    return table.astype(kinds)
 
 
 def rows_of(names: Sequence[Any], values: Sequence[Sequence[Any]]) -> list[dict[str, Any]]:

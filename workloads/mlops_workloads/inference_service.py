@@ -1,208 +1,200 @@
-"""One registered version of the flight-delay model on KServe."""
+"""The InferenceService of one registered version of the flight-delay model, on KServe."""
 
-from dataclasses import dataclass
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-import pulumi
-import pulumi_kubernetes as kubernetes
+from mlops_workloads.serving_engine import Answer, Get, ServedModel, State
 
-from mlops_infra.buckets import Buckets
-from mlops_infra.cluster import Cluster
-
+API_VERSION: Final = "serving.kserve.io/v1beta1"
+KIND: Final = "InferenceService"
+SERVICE_PORT: Final = 80
+# In requests; callers need not know which version answers.
+_MODEL: Final = "flight-delay"
 _RUNTIME_CLASS: Final = "flight_serving.mlserver_runtime.FlightDelayRuntime"
-_WAIT = "5m"
-
-
-@dataclass(frozen=True, kw_only=True)
-class ServedModel:
-    """What is served.
-
-    Attributes:
-        name: the InferenceService's name, which is the model's name in requests.
-        namespace: its namespace.
-        runtime: the runtime that serves it.
-        model: registered model.
-        version: its version.
-        uri: S3 URI of the folder that MLflow logged.
-        account: service account that may read it.
-        secret: secret with S3's endpoint and keys, for the prediction log.
-        log_bucket: bucket of the prediction log.
-        log_rate: share of the predictions that it keeps, 0 to 1.
-    """
-
-    name: str
-    namespace: str
-    runtime: str
-    model: str
-    version: str
-    uri: str
-    account: str
-    secret: str
-    log_bucket: str
-    log_rate: float
+_DIGEST: Final = "mlops-platform/manifest"
+_SELECTOR: Final = "serving.kserve.io/inferenceservice"
+# Reasons in status.modelStatus that nothing but another manifest changes.
+_FINAL: Final = frozenset(
+    {"InvalidPredictorSpec", "NoSupportingRuntime", "RuntimeDisabled", "RuntimeNotRecognized"}
+)
 
 
 def manifest(served: ServedModel) -> dict[str, Any]:
     """Return the InferenceService."""
+    variables = {
+        "REGISTERED_MODEL": served.model,
+        "MODEL_VERSION": served.version,
+        "PREDICTION_LOG_BUCKET": served.log_bucket,
+        "PREDICTION_LOG_RATE": f"{served.log_rate:g}",
+        # KServe's defaults for MLServer: a class by the model's format, in a label that it writes
+        # over, and the InferenceService's name.
+        "MLSERVER_MODEL_IMPLEMENTATION": _RUNTIME_CLASS,
+        "MLSERVER_MODEL_NAME": _MODEL,
+        "MLSERVER_MODEL_URI": "/mnt/models",
+    }
+    model = {
+        "modelFormat": {"name": "mlflow"},
+        "protocolVersion": "v2",
+        "runtime": served.server,
+        "storageUri": served.uri,
+        "env": [{"name": name, "value": value} for name, value in variables.items()],
+        "envFrom": [{"secretRef": {"name": served.credentials}}],
+        "readinessProbe": {
+            "httpGet": {"path": f"/v2/models/{_MODEL}/ready", "port": 8080},
+            "periodSeconds": 1,
+            "timeoutSeconds": 2,
+            "failureThreshold": 60,
+        },
+        # So that a failure's reason is in the Pod's status.
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        # Clients learn late that a Pod ends: it takes requests until they have.
+        "lifecycle": {"preStop": {"exec": {"command": ["sleep", "5"]}}},
+        "resources": {
+            "requests": {"cpu": "50m", "memory": "256Mi"},
+            "limits": {"cpu": "2", "memory": "512Mi"},
+        },
+    }
+    predictor = {
+        "serviceAccountName": served.credentials,
+        "automountServiceAccountToken": False,
+        "minReplicas": 1,
+        # A new server answers before the old one goes.
+        "deploymentStrategy": {
+            "type": "RollingUpdate",
+            "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1},
+        },
+        "model": model,
+    }
+    # KServe copies it to the Pods: by it they are told from those of the manifest before.
+    digest = hashlib.sha256(json.dumps(predictor, sort_keys=True).encode()).hexdigest()[:16]
     return {
-        "apiVersion": "serving.kserve.io/v1beta1",
-        "kind": "InferenceService",
+        "apiVersion": API_VERSION,
+        "kind": KIND,
         "metadata": {
-            "name": served.name,
+            "generateName": served.prefix,
             "namespace": served.namespace,
             "annotations": {
                 # Without it KServe makes an autoscaler, which needs metrics that few clusters have.
                 "serving.kserve.io/autoscalerClass": "none",
             },
-            "labels": {
-                # KServe's runtime of MLServer reads the class of the model here.
-                "modelClass": _RUNTIME_CLASS,
-                "app.kubernetes.io/part-of": "mlops-platform",
-            },
+            "labels": {"app.kubernetes.io/part-of": "mlops-platform"},
         },
-        "spec": {
-            "predictor": {
-                "serviceAccountName": served.account,
-                "automountServiceAccountToken": False,
-                "minReplicas": 1,
-                # A new version answers before the old one goes.
-                "deploymentStrategy": {
-                    "type": "RollingUpdate",
-                    "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1},
-                },
-                "model": {
-                    "modelFormat": {"name": "mlflow"},
-                    "protocolVersion": "v2",
-                    "runtime": served.runtime,
-                    "storageUri": served.uri,
-                    "env": [
-                        {"name": "REGISTERED_MODEL", "value": served.model},
-                        {"name": "MODEL_VERSION", "value": served.version},
-                        {"name": "PREDICTION_LOG_BUCKET", "value": served.log_bucket},
-                        {"name": "PREDICTION_LOG_RATE", "value": str(served.log_rate)},
-                    ],
-                    "envFrom": [{"secretRef": {"name": served.secret}}],
-                    "resources": {
-                        "requests": {"cpu": "50m", "memory": "256Mi"},
-                        "limits": {"cpu": "1", "memory": "512Mi"},
-                    },
-                },
-            }
-        },
+        "spec": {"predictor": {**predictor, "annotations": {_DIGEST: digest}}},
     }
 
 
-@dataclass(frozen=True, kw_only=True)
-class InferenceServiceArgs:
-    """What serves a version.
+def secret_annotations(*, host: str, port: int, secure: bool, region: str) -> dict[str, str]:
+    """Return what tells KServe's storage initializer where the S3 API of a Secret's keys is.
 
-    Attributes:
-        cluster: where it runs.
-        buckets: where the model is, and its prediction log goes.
-        namespace: namespace of models.
-        runtime: name of the runtime.
-        name: the InferenceService's name.
-        model: registered model.
-        version: its version, known once it is registered.
-        uri: S3 URI of the folder that MLflow logged.
-        log_rate: share of the predictions that the log keeps, 0 to 1.
+    Args:
+        host: its name for Pods.
+        port: its TCP port.
+        secure: whether it speaks TLS.
+        region: region that requests are signed for.
     """
-
-    cluster: Cluster
-    buckets: Buckets
-    namespace: pulumi.Input[str]
-    runtime: str
-    name: pulumi.Input[str]
-    model: str
-    version: pulumi.Input[str]
-    uri: pulumi.Input[str]
-    log_rate: float
+    return {
+        "serving.kserve.io/s3-endpoint": f"{host}:{port}",
+        "serving.kserve.io/s3-usehttps": "1" if secure else "0",
+        "serving.kserve.io/s3-verifyssl": "1" if secure else "0",
+        "serving.kserve.io/s3-region": region,
+    }
 
 
-class InferenceService(pulumi.ComponentResource):
-    """One version that answers, with what it reads S3 by.
+def service(name: str) -> str:
+    """Return the name of the Service of an InferenceService's servers."""
+    return f"{name}-predictor"
 
-    Attributes:
-        url: address of its predictions for pods, known once it is ready.
+
+def host(name: str, namespace: str) -> str:
+    """Return the address of an InferenceService's servers for Pods."""
+    return f"{service(name)}.{namespace}.svc.cluster.local:{SERVICE_PORT}"
+
+
+def state(name: str, get: Get) -> State:
+    """Return how far KServe is with an InferenceService.
+
+    Its Ready stays true while Pods of a changed manifest start, or fail to, so the Deployment
+    tells; and without Knative its controller does not look at Pods again, so they tell what fails.
     """
+    found = {
+        each["kind"]: each
+        for each in get(f"inferenceservice/{name}", f"deployment/{name}-predictor")
+    }
+    if KIND not in found:
+        return State(ready=False, failed=True, final=True, detail="the InferenceService is gone")
+    body = found[KIND]
+    status = body.get("status") or {}
+    conditions = {each["type"]: each for each in status.get("conditions") or []}
+    digest = body["spec"]["predictor"].get("annotations", {}).get(_DIGEST)
+    rolled_out = "Deployment" in found and _rolled_out(found["Deployment"], digest)
+    if conditions.get("Ready", {}).get("status") == "True" and rolled_out:
+        return State(ready=True)
+    failure = (status.get("modelStatus") or {}).get("lastFailureInfo") or {}
+    if failure.get("reason") in _FINAL:
+        runtime = body["spec"]["predictor"]["model"].get("runtime")
+        detail = f"{failure['reason']}: {failure.get('message', '')} (runtime {runtime})"
+        return State(ready=False, failed=True, final=True, detail=detail)
+    pods = get("pods", f"--selector={_SELECTOR}={name}")
+    current = [pod for pod in pods if pod["metadata"].get("annotations", {}).get(_DIGEST) == digest]
+    if reasons := sorted({reason for pod in current for reason in _failures(pod)}):
+        return State(ready=False, failed=True, detail="; ".join(reasons))
+    waiting = [
+        f"{kind}: {each.get('message') or each.get('reason')}"
+        for kind, each in sorted(conditions.items())
+        if each.get("status") == "False" and (each.get("message") or each.get("reason"))
+    ]
+    return State(ready=False, detail="; ".join(waiting))
 
-    url: pulumi.Output[str]
 
-    def __init__(
-        self, name: str, args: InferenceServiceArgs, opts: pulumi.ResourceOptions | None = None
-    ) -> None:
-        super().__init__(
-            "mlops:workloads:InferenceService",
-            name,
-            None,
-            pulumi.ResourceOptions.merge(args.cluster.object_options(), opts),
-        )
-        child = pulumi.ResourceOptions(parent=self)
-        store = args.buckets.store
-        secret = kubernetes.core.v1.Secret(
-            f"{name}-object-store",
-            metadata={
-                "name": f"{name}-object-store",
-                "namespace": args.namespace,
-                # KServe reads these where its storage initializer gets its environment.
-                "annotations": {
-                    "serving.kserve.io/s3-endpoint": f"{store.host}:{store.port}",
-                    "serving.kserve.io/s3-usehttps": "1" if store.secure else "0",
-                    "serving.kserve.io/s3-verifyssl": "1" if store.secure else "0",
-                    "serving.kserve.io/s3-region": store.region,
-                },
-            },
-            # The prediction log reads the variables.
-            string_data={
-                "AWS_ACCESS_KEY_ID": store.access_key,
-                "AWS_SECRET_ACCESS_KEY": store.secret_key,
-                "AWS_ENDPOINT_URL": store.cluster_endpoint,
-                "AWS_DEFAULT_REGION": store.region,
-            },
-            opts=child,
-        )
-        account = kubernetes.core.v1.ServiceAccount(
-            f"{name}-account",
-            metadata={"name": name, "namespace": args.namespace},
-            automount_service_account_token=False,
-            secrets=[{"name": secret.metadata.name}],
-            opts=child,
-        )
-        body = pulumi.Output.all(
-            name=args.name,
-            namespace=args.namespace,
-            version=args.version,
-            uri=args.uri,
-            account=account.metadata.name,
-            secret=secret.metadata.name,
-            log_bucket=args.buckets.artifacts,
-        ).apply(
-            lambda values: manifest(
-                ServedModel(
-                    runtime=args.runtime, model=args.model, log_rate=args.log_rate, **values
-                )
-            )
-        )
-        service = kubernetes.apiextensions.CustomResource(
-            f"{name}-service",
-            api_version="serving.kserve.io/v1beta1",
-            kind="InferenceService",
-            metadata=body.apply(
-                lambda it: {
-                    **it["metadata"],
-                    "annotations": {
-                        **it["metadata"]["annotations"],
-                        "pulumi.com/waitFor": "condition=Ready",
-                    },
-                }
-            ),
-            spec=body.apply(lambda it: it["spec"]),
-            opts=pulumi.ResourceOptions(
-                parent=self,
-                custom_timeouts=pulumi.CustomTimeouts(create=_WAIT, update=_WAIT),
-            ),
-        )
-        self.url = pulumi.Output.all(service.id, args.name, args.namespace).apply(
-            lambda values: f"http://{values[1]}-predictor.{values[2]}.svc.cluster.local"
-        )
-        self.register_outputs({"url": self.url})
+def request(rows: Sequence[Mapping[str, Any]]) -> tuple[str, dict[str, Any]]:
+    """Return a request of the Open Inference Protocol: one tensor a field, one value a flight."""
+    return f"v2/models/{_MODEL}/infer", {
+        "inputs": [
+            {
+                "name": field,
+                "shape": [len(rows), 1],
+                "datatype": "BYTES" if isinstance(rows[0][field], str) else "FP64",
+                "data": [row[field] for row in rows],
+            }
+            for field in rows[0]
+        ]
+    }
+
+
+def answer(body: Mapping[str, Any]) -> Answer:
+    """Return what an answer of the Open Inference Protocol says."""
+    outputs = body.get("outputs") or [{}]
+    return Answer(
+        version=str(body.get("model_version")), probabilities=list(outputs[0].get("data", []))
+    )
+
+
+def _rolled_out(deployment: Mapping[str, Any], digest: str | None) -> bool:
+    annotations = deployment["spec"]["template"]["metadata"].get("annotations", {})
+    status, wanted = deployment.get("status") or {}, deployment["spec"].get("replicas", 1)
+    seen: bool = status.get("observedGeneration") == deployment["metadata"]["generation"]
+    counts = [status.get(key) for key in ("replicas", "updatedReplicas", "availableReplicas")]
+    return seen and annotations.get(_DIGEST) == digest and counts == [wanted] * 3
+
+
+def _failures(pod: Mapping[str, Any]) -> Iterator[str]:
+    """Give a reason for each container that does not run, or ended before."""
+    status = pod.get("status") or {}
+    containers = [
+        *(status.get("initContainerStatuses") or []),
+        *(status.get("containerStatuses") or []),
+    ]
+    for container in containers:
+        if container.get("ready"):
+            continue
+        ends = [container.get(key, {}).get("terminated") for key in ("state", "lastState")]
+        ended = next((end for end in ends if end and end.get("exitCode")), None)
+        waiting = container.get("state", {}).get("waiting") or {}
+        if ended:
+            # Of a traceback the error is at the end.
+            line = ended.get("message", "").strip().rpartition("\n")[2]
+            yield f"{container['name']}: {line or ended.get('reason')}"
+        elif waiting.get("reason") not in (None, "PodInitializing", "ContainerCreating"):
+            yield f"{container['name']}: {waiting.get('message') or waiting['reason']}"

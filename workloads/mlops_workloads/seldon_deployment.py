@@ -1,41 +1,18 @@
 """The SeldonDeployment of one registered version of the flight-delay model."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from mlops_workloads.serving_engine import Answer, Get, ServedModel, State
+
+API_VERSION: Final = "machinelearning.seldon.io/v1"
+KIND: Final = "SeldonDeployment"
 PREDICTOR: Final = "default"
-PORT: Final = 9000
+SERVICE_PORT: Final = 9000
 _CONTAINER = "model"
 
 
-@dataclass(frozen=True, kw_only=True)
-class SeldonModel:
-    """What is served.
-
-    Attributes:
-        name: the SeldonDeployment's name.
-        namespace: where it is.
-        image: the model server.
-        model: registered model.
-        version: its version.
-        uri: S3 address of what MLflow logged.
-        secret: Secret with S3's endpoint, region and keys as the SDK's variables.
-        log_bucket: bucket of the prediction log; empty for none.
-        log_rate: share of the predictions that it keeps, 0 to 1.
-    """
-
-    name: str
-    namespace: str
-    image: str
-    model: str
-    version: str
-    uri: str
-    secret: str
-    log_bucket: str
-    log_rate: float
-
-
-def manifest(served: SeldonModel) -> dict[str, Any]:
+def manifest(served: ServedModel) -> dict[str, Any]:
     """Return the SeldonDeployment; both the official operator and the small controller read it."""
     variables = {
         "REGISTERED_MODEL": served.model,
@@ -44,10 +21,10 @@ def manifest(served: SeldonModel) -> dict[str, Any]:
     }
     container = {
         "name": _CONTAINER,
-        "image": served.image,
+        "image": served.server,
         "imagePullPolicy": "IfNotPresent",
         "env": [{"name": key, "value": value} for key, value in variables.items()],
-        "envFrom": [{"secretRef": {"name": served.secret}}],
+        "envFrom": [{"secretRef": {"name": served.credentials}}],
         "readinessProbe": {
             "httpGet": {"path": "/health/ping", "port": "http"},
             "periodSeconds": 1,
@@ -62,13 +39,13 @@ def manifest(served: SeldonModel) -> dict[str, Any]:
         "name": _CONTAINER,
         "type": "MODEL",
         "modelUri": served.uri,
-        "envSecretRefName": served.secret,
+        "envSecretRefName": served.credentials,
         "parameters": [{"name": "model_version", "type": "STRING", "value": served.version}],
     }
     return {
-        "apiVersion": "machinelearning.seldon.io/v1",
-        "kind": "SeldonDeployment",
-        "metadata": {"name": served.name, "namespace": served.namespace},
+        "apiVersion": API_VERSION,
+        "kind": KIND,
+        "metadata": {"generateName": served.prefix, "namespace": served.namespace},
         "spec": {
             "predictors": [
                 {
@@ -85,6 +62,44 @@ def manifest(served: SeldonModel) -> dict[str, Any]:
     }
 
 
+def service(name: str) -> str:
+    """Return the name of the Service of a SeldonDeployment's servers."""
+    return f"{name}-{PREDICTOR}"
+
+
 def host(name: str, namespace: str) -> str:
-    """Return the address of a SeldonDeployment's server for Pods."""
-    return f"{name}-{PREDICTOR}.{namespace}.svc.cluster.local:{PORT}"
+    """Return the address of a SeldonDeployment's servers for Pods."""
+    return f"{service(name)}.{namespace}.svc.cluster.local:{SERVICE_PORT}"
+
+
+def state(name: str, get: Get) -> State:
+    """Return how far Seldon is with a SeldonDeployment."""
+    found = get(f"seldondeployment/{name}")
+    if not found:
+        return State(ready=False, failed=True, final=True, detail="the SeldonDeployment is gone")
+    (body,) = found
+    status = body.get("status") or {}
+    # The official operator keeps no generation.
+    seen = status.get("observedGeneration", body["metadata"]["generation"])
+    if seen != body["metadata"]["generation"]:
+        return State(ready=False)
+    phase = status.get("state", "")
+    return State(
+        ready=phase == "Available",
+        failed=phase == "Failed",
+        final=any(c.get("reason") == "NotSupported" for c in status.get("conditions", [])),
+        detail=status.get("description") or phase,
+    )
+
+
+def request(rows: Sequence[Mapping[str, Any]]) -> tuple[str, dict[str, Any]]:
+    """Return a request of Seldon's protocol."""
+    return "api/v1.0/predictions", {"jsonData": list(rows)}
+
+
+def answer(body: Mapping[str, Any]) -> Answer:
+    """Return what an answer of Seldon's protocol says."""
+    return Answer(
+        version=str(body.get("meta", {}).get("tags", {}).get("model_version")),
+        probabilities=[row[0] for row in body.get("data", {}).get("ndarray", [])],
+    )

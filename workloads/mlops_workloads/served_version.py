@@ -5,16 +5,22 @@ import re
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pulumi
 from pulumi.dynamic import CreateResult, DiffResult, Resource, ResourceProvider, UpdateResult
 
 from mlops_toolchain import layout
-from mlops_workloads.seldon_deployment import PORT
+from mlops_workloads import inference_service, seldon_deployment
+from mlops_workloads.serving_engine import Answer, Engine, State
+
+ENGINES: Final[Mapping[str, Engine]] = {
+    "kserve": inference_service,
+    "seldon": seldon_deployment,
+}
 
 _WAIT_SECONDS = 300
 # A failure that lasts is one: an object store that starts later mends others.
@@ -23,6 +29,8 @@ _KUBECTL_SECONDS = 30
 _MONTH, _FLIGHTS = 5, 400
 # Chance is 0.5; the pipeline promotes nothing that is near it.
 _LEAST_AUC = 0.55
+# What a test was of; another of these is tested again.
+_TESTED = ("engine", "deployment", "namespace", "version", "manifest")
 
 
 class ServingError(Exception):
@@ -35,16 +43,15 @@ class Kubectl:
     def __init__(self, kubeconfig: str, namespace: str) -> None:
         self._kubeconfig, self._namespace = kubeconfig, namespace
 
-    def seldon_deployment(self, name: str) -> dict[str, Any]:
-        """Return a SeldonDeployment.
+    def get(self, *words: str) -> list[dict[str, Any]]:
+        """Return those that exist of the objects that the words of `kubectl get` name.
 
         Raises:
-            ServingError: the API does not give it.
+            ServingError: the API does not give them.
         """
-        found: dict[str, Any] = json.loads(
-            self._run("get", "seldondeployments", name, "--output", "json")
-        )
-        return found
+        text = self._run("get", *words, "--ignore-not-found", "--output", "json")
+        found: dict[str, Any] = json.loads(text or '{"items": []}')
+        return list(found["items"]) if "items" in found else [found]
 
     def post(self, service: str, port: int, path: str, body: Any) -> dict[str, Any]:
         """Return a Service's answer to a JSON document, through a forwarded port.
@@ -100,59 +107,54 @@ class Kubectl:
 
 
 def wait(
-    read: Callable[[], dict[str, Any]],
+    name: str,
+    read: Callable[[], State],
     *,
     pause: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> None:
-    """Return once a SeldonDeployment is available as it was last applied.
+    """Return once a version serves as it was last applied.
 
     Args:
-        read: returns it.
+        name: what is waited for.
+        read: returns its state.
         pause: waits for some seconds.
         clock: seconds since any moment.
 
     Raises:
-        ServingError: it is not within five minutes, or fails for 90 seconds with the same reason.
+        ServingError: it does not within five minutes, or fails for 90 seconds with the same reason.
     """
     end, failing_since, reason = clock() + _WAIT_SECONDS, clock(), ""
     while clock() < end:
-        body = read()
-        status = body.get("status") or {}
-        # The official operator keeps no generation.
-        seen = status.get("observedGeneration", body["metadata"]["generation"])
-        known = seen == body["metadata"]["generation"]
-        if known and status.get("state") == "Available":
+        state = read()
+        if state.ready:
             return
-        found = status.get("description", "") if known else ""
-        if status.get("state") != "Failed" or found != reason:
-            failing_since, reason = clock(), found if status.get("state") == "Failed" else ""
-        unsupported = any(c.get("reason") == "NotSupported" for c in status.get("conditions", []))
-        if reason and (unsupported or clock() - failing_since > _PATIENCE_SECONDS):
-            raise ServingError(f"{body['metadata']['name']} does not serve: {reason}")
+        if not state.failed or state.detail != reason:
+            failing_since, reason = clock(), state.detail if state.failed else ""
+        if reason and (state.final or clock() - failing_since > _PATIENCE_SECONDS):
+            raise ServingError(f"{name} does not serve: {reason}")
         pause(1)
     raise ServingError(
-        f"{body['metadata']['name']} does not serve after {_WAIT_SECONDS} s: "
-        f"{status.get('description') or status.get('state') or 'no controller has seen it'}"
+        f"{name} does not serve after {_WAIT_SECONDS} s: "
+        f"{state.detail or 'no controller has seen it'}"
     )
 
 
-def judge(answer: dict[str, Any], late: list[bool], version: str) -> float:
+def judge(answer: Answer, late: list[bool], version: str) -> float:
     """Return the ROC AUC of an answer to a labelled sample.
 
     Raises:
         ServingError: another version answered, a probability is none, or the answers are no
             better than chance.
     """
-    found = answer.get("meta", {}).get("tags", {}).get("model_version")
-    if found != version:
-        raise ServingError(f"version {found} answered instead of {version}")
-    probabilities = [row[0] for row in answer.get("data", {}).get("ndarray", [])]
-    if len(probabilities) != len(late) or not all(0 <= p <= 1 for p in probabilities):
-        raise ServingError(f"the answer to {len(late)} flights is {str(answer)[:200]}")
+    if answer.version != version:
+        raise ServingError(f"version {answer.version} answered instead of {version}")
+    found = answer.probabilities
+    if len(found) != len(late) or not all(0 <= p <= 1 for p in found):
+        raise ServingError(f"the answer to {len(late)} flights is {str(found)[:200]}")
     from sklearn.metrics import roc_auc_score  # noqa: PLC0415 - seconds
 
-    score = float(roc_auc_score(late, probabilities))
+    score = float(roc_auc_score(late, found))
     if score < _LEAST_AUC:
         raise ServingError(
             f"version {version} answers {len(late)} labelled flights with a ROC AUC of "
@@ -162,7 +164,7 @@ def judge(answer: dict[str, Any], late: list[bool], version: str) -> float:
 
 
 class ServedVersionProvider(ResourceProvider):
-    """Waits for a SeldonDeployment and tests it; makes and removes nothing."""
+    """Waits for a version and tests it; makes and removes nothing."""
 
     serialize_as_secret_always = False
 
@@ -176,13 +178,12 @@ class ServedVersionProvider(ResourceProvider):
 
     def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
         """Test again what changed; other credentials of the cluster change nothing."""
-        keys = ("deployment", "namespace", "service", "version", "manifest", "kubeconfig")
+        keys = (*_TESTED, "kubeconfig")
         return DiffResult(changes=any(olds.get(key) != news.get(key) for key in keys))
 
     def update(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> UpdateResult:
         """Test again, unless only the cluster's credentials are others."""
-        keys = ("deployment", "namespace", "service", "version", "manifest")
-        if all(olds.get(key) == news.get(key) for key in keys):
+        if all(olds.get(key) == news.get(key) for key in _TESTED):
             return UpdateResult({**news, "roc_auc": olds["roc_auc"]})
         return UpdateResult(self._tested(news))
 
@@ -190,20 +191,20 @@ class ServedVersionProvider(ResourceProvider):
     def _tested(props: dict[str, Any]) -> dict[str, Any]:
         from mlops_workloads import labelled_sample  # noqa: PLC0415
 
+        engine, name = ENGINES[props["engine"]], props["deployment"]
         kubectl = Kubectl(props["kubeconfig"], props["namespace"])
-        wait(lambda: kubectl.seldon_deployment(props["deployment"]))
+        wait(name, lambda: engine.state(name, kubectl.get))
         sample = labelled_sample.read(layout.dataset_dir(), month=_MONTH, flights=_FLIGHTS)
-        answer = kubectl.post(
-            props["service"], PORT, "api/v1.0/predictions", {"jsonData": sample.rows}
-        )
-        return {**props, "roc_auc": judge(answer, sample.late, props["version"])}
+        path, body = engine.request(sample.rows)
+        answer = kubectl.post(engine.service(name), engine.SERVICE_PORT, path, body)
+        return {**props, "roc_auc": judge(engine.answer(answer), sample.late, props["version"])}
 
 
 class ServedVersion(Resource, module="mlops", name="ServedVersion"):
     """A version that answers.
 
     Attributes:
-        deployment: name of its SeldonDeployment, known once it has passed.
+        deployment: name of its manifest, known once it has passed.
         version: the registered version.
         roc_auc: of its answers to a labelled sample.
     """
@@ -216,10 +217,10 @@ class ServedVersion(Resource, module="mlops", name="ServedVersion"):
         self,
         name: str,
         *,
+        engine: str,
         kubeconfig: pulumi.Input[str],
         namespace: pulumi.Input[str],
         deployment: pulumi.Input[str],
-        service: pulumi.Input[str],
         version: pulumi.Input[str],
         manifest: pulumi.Input[str],
         opts: pulumi.ResourceOptions | None = None,
@@ -228,10 +229,10 @@ class ServedVersion(Resource, module="mlops", name="ServedVersion"):
             ServedVersionProvider(),
             name,
             {
+                "engine": engine,
                 "kubeconfig": kubeconfig,
                 "namespace": namespace,
                 "deployment": deployment,
-                "service": service,
                 "version": version,
                 "manifest": manifest,
                 "roc_auc": None,

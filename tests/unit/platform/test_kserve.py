@@ -18,8 +18,8 @@ DEFAULT = FOLDER / "default.json"
 IMAGES = KServeImages(
     controller="local/kserve-controller:1",
     storage_initializer="local/storage-initializer:1",
-    model_server="local/model-server:1",
 )
+MODEL_SERVER = "local/model-server:1"
 pytestmark = pytest.mark.skipif(
     not DEFAULT.exists(), reason="needs upstream's manifests: run `make toolchain`"
 )
@@ -40,7 +40,13 @@ def _recorded(*, images: KServeImages | None = IMAGES, cert_manager: bool = Fals
         )
         KServe(
             "kserve",
-            KServeArgs(cluster=cluster, manifests=FOLDER, images=images, cert_manager=cert_manager),
+            KServeArgs(
+                cluster=cluster,
+                manifests=FOLDER,
+                images=images,
+                model_server=MODEL_SERVER,
+                cert_manager=cert_manager,
+            ),
         )
 
     return recording.run(program)
@@ -122,7 +128,7 @@ def test_accounts_of_bindings_are_the_controllers(recorded: recording.Recorder) 
 def test_a_server_is_asked_once_its_model_is_loaded(recorded: recording.Recorder) -> None:
     runtime = recorded.named("kserve-runtime").inputs["spec"]
     (container,) = runtime["containers"]
-    assert container["image"] == IMAGES.model_server
+    assert container["image"] == MODEL_SERVER
     assert container["readinessProbe"]["httpGet"]["path"] == "/v2/models/{{.Name}}/ready"
     assert container["readinessProbe"]["periodSeconds"] == 1
 

@@ -97,6 +97,39 @@ def test_credentials_come_from_the_generator(stack: recording.Recorder) -> None:
         assert "SK" in values
 
 
+@pytest.fixture(scope="module")
+def serving() -> recording.Recorder:
+    return _run({"ephemeral": "true", "servingEngines": "both"})
+
+
+def test_both_engines_serve_the_same_version(serving: recording.Recorder) -> None:
+    (seldon,) = serving.of("/v1:SeldonDeployment")
+    (kserve,) = serving.of("/v1beta1:InferenceService")
+    uri = "s3://artifacts/mlflow/1/models/m/artifacts"
+    assert seldon.inputs["spec"]["predictors"][0]["graph"]["modelUri"] == uri
+    assert kserve.inputs["spec"]["predictor"]["model"]["storageUri"] == uri
+    assert {r.inputs["engine"] for r in serving.of(":ServedVersion")} == {"kserve", "seldon"}
+    (nginx,) = [r for r in serving.of(":ConfigMap") if r.name.startswith("gateway")]
+    configuration = nginx.inputs["data"]["nginx.conf"]
+    assert "^/kserve/serving/flight-delay/" in configuration
+    assert "^/seldon/seldon/flight-delay/" in configuration
+
+
+def test_serving_keeps_names_and_tokens(serving: recording.Recorder) -> None:
+    test_names_are_unique(serving)
+    test_no_object_lands_in_an_ambient_cluster(serving)
+    assert all(TOKEN.match(r.typ) for r in serving.resources if r.typ.startswith("mlops:"))
+
+
+@pytest.mark.parametrize("engine", ["kserve", "seldon"])
+def test_one_engine_brings_nothing_of_the_other(engine: str) -> None:
+    found = _run({"servingEngines": engine})
+    assert {r.inputs["engine"] for r in found.of(":ServedVersion")} == {engine}
+    layers = {r.typ for r in found.resources if r.typ.startswith("mlops:platform:")}
+    assert ("mlops:platform:KServe" in layers) is (engine == "kserve")
+    assert ("mlops:platform:SeldonCore" in layers) is (engine == "seldon")
+
+
 def test_an_existing_cluster_takes_images_from_its_registry(tmp_path: Path) -> None:
     kubeconfig = tmp_path / "config"
     kubeconfig.write_text(

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from mlops_workloads import served_version
+from mlops_workloads import seldon_deployment, served_version
 from mlops_workloads.served_version import ServingError
+from mlops_workloads.serving_engine import Answer, State
 
 
 class Clock:
@@ -25,11 +26,14 @@ def _wait(*statuses: tuple[float, dict[str, Any]], generation: int = 1) -> float
     """Wait for statuses that hold from a second on; return the second of the end."""
     clock = Clock()
 
-    def read() -> dict[str, Any]:
+    def get(*words: str) -> list[dict[str, Any]]:
         status = [status for second, status in statuses if second <= clock.now][-1]
-        return {"metadata": {"name": "m-v1", "generation": generation}, "status": status}
+        return [{"metadata": {"generation": generation}, "status": status}]
 
-    served_version.wait(read, pause=clock.pause, clock=clock)
+    def read() -> State:
+        return seldon_deployment.state("m-v1", get)
+
+    served_version.wait("m-v1", read, pause=clock.pause, clock=clock)
     return clock.now
 
 
@@ -68,11 +72,13 @@ def test_a_controller_that_is_not_there_is_named() -> None:
         _wait((0, {}))
 
 
-def _answer(*probabilities: float, version: str = "3") -> dict[str, Any]:
-    return {
-        "data": {"ndarray": [[p] for p in probabilities]},
-        "meta": {"tags": {"model_version": version}},
-    }
+def _answer(*probabilities: float, version: str = "3") -> Answer:
+    return seldon_deployment.answer(
+        {
+            "data": {"ndarray": [[p] for p in probabilities]},
+            "meta": {"tags": {"model_version": version}},
+        }
+    )
 
 
 def test_an_answer_is_judged_by_its_labels() -> None:

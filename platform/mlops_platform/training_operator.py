@@ -1,0 +1,96 @@
+"""The training operator: TFJobs and PyTorchJobs, distributed over Pods."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pulumi
+import pulumi_kubernetes as kubernetes
+
+from mlops_infra.cluster import Cluster
+from mlops_platform import manifest_objects, training_manifests
+from mlops_platform.training_manifests import NAMESPACE
+
+_JOBS = "training"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingOperatorArgs:
+    """What the training operator needs.
+
+    Attributes:
+        cluster: where it runs.
+        manifests: folder of upstream's rendered manifests.
+        image: the project's own build, or None for upstream's published image.
+        init_container: image with a shell and `nslookup`, in which workers wait for their master.
+    """
+
+    cluster: Cluster
+    manifests: Path
+    image: str | None
+    init_container: str
+
+
+class TrainingOperator(pulumi.ComponentResource):
+    """The operator of TFJobs and PyTorchJobs.
+
+    Attributes:
+        namespace: namespace of jobs, known once they are accepted.
+    """
+
+    namespace: pulumi.Output[str]
+
+    def __init__(
+        self, name: str, args: TrainingOperatorArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__(
+            "mlops:platform:TrainingOperator",
+            name,
+            None,
+            pulumi.ResourceOptions.merge(args.cluster.object_options(), opts),
+        )
+        child = pulumi.ResourceOptions(parent=self)
+        rendered = args.manifests / "standalone.json"
+        objects = training_manifests.objects(
+            rendered, operator=args.image, init_container=args.init_container
+        )
+        webhook = training_manifests.webhook(rendered)
+        system, jobs = (
+            kubernetes.core.v1.Namespace(
+                f"{name}-{purpose}",
+                metadata={
+                    "name": namespace,
+                    "labels": {"pod-security.kubernetes.io/enforce": level},
+                },
+                opts=child,
+            )
+            # Jobs run what teams write, whose manifests seldom set a profile.
+            for purpose, namespace, level in (
+                ("system", NAMESPACE, "restricted"),
+                ("jobs", _JOBS, "baseline"),
+            )
+        )
+        definitions = manifest_objects.register(
+            f"{name}-definition", training_manifests.definitions(rendered), child
+        )
+        # The operator fills it.
+        secret = kubernetes.core.v1.Secret(
+            f"{name}-webhook-certificate",
+            metadata={
+                "name": training_manifests.secret(rendered),
+                "namespace": system.metadata.name,
+            },
+            opts=child,
+        )
+        # The operator writes whom to trust into the webhook's configuration before it is ready.
+        (configured,) = manifest_objects.register(f"{name}-webhook", [webhook], child)
+        programs = manifest_objects.register(
+            f"{name}-upstream",
+            objects,
+            pulumi.ResourceOptions(
+                parent=self, depends_on=[system, secret, configured, *definitions]
+            ),
+        )
+        self.namespace = pulumi.Output.all(
+            jobs.metadata.name, *(program.urn for program in programs)
+        ).apply(lambda values: str(values[0]))
+        self.register_outputs({"namespace": self.namespace})

@@ -1,0 +1,111 @@
+"""The training operator's objects: what is kept of upstream's, and what is changed."""
+
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pytest
+
+from mlops_infra.cluster import Cluster, ClusterAccess
+from mlops_platform import training_manifests
+from mlops_platform.training_manifests import ManifestsError
+from mlops_platform.training_operator import TrainingOperator, TrainingOperatorArgs
+from mlops_toolchain import layout
+from tests.unit import recording
+
+FOLDER = layout.manifests_dir() / "training-operator"
+pytestmark = pytest.mark.skipif(
+    not FOLDER.exists(), reason="needs upstream's manifests: run `make toolchain`"
+)
+
+
+def _recorded(image: str | None) -> recording.Recorder:
+    def program() -> None:
+        cluster = Cluster(
+            "cluster",
+            access=ClusterAccess(
+                kubeconfig=pulumi.Output.from_input("apiVersion: v1"),
+                node_address=pulumi.Output.from_input("127.0.0.1"),
+                context=None,
+                owned=None,
+            ),
+            storage_class=None,
+            image_registry="",
+        )
+        TrainingOperator(
+            "training-operator",
+            TrainingOperatorArgs(
+                cluster=cluster, manifests=FOLDER, image=image, init_container="local/busybox:1"
+            ),
+        )
+
+    return recording.run(program)
+
+
+@pytest.fixture(scope="module")
+def recorded() -> recording.Recorder:
+    return _recorded("local/training-operator:1")
+
+
+def _pod(recorder: recording.Recorder) -> dict[str, Any]:
+    (deployment,) = recorder.of(":Deployment")
+    pod: dict[str, Any] = deployment.inputs["spec"]["template"]["spec"]
+    return pod
+
+
+def test_it_knows_the_jobs_of_two_frameworks(recorded: recording.Recorder) -> None:
+    names = {r.inputs["metadata"]["name"] for r in recorded.of(":CustomResourceDefinition")}
+    assert names == {"tfjobs.kubeflow.org", "pytorchjobs.kubeflow.org"}
+    (container,) = _pod(recorded)["containers"]
+    assert {"--enable-scheme=tfjob", "--enable-scheme=pytorchjob"} <= set(container["args"])
+    (webhooks,) = recorded.of(":ValidatingWebhookConfiguration")
+    assert len(webhooks.inputs["webhooks"]) == 2
+
+
+def test_its_pod_is_restricted_and_bounded(recorded: recording.Recorder) -> None:
+    pod = _pod(recorded)
+    (container,) = pod["containers"]
+    assert container["image"] == "local/training-operator:1"
+    assert container["command"] == ["training-operator"]
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+    assert {"requests", "limits"} <= set(container["resources"])
+
+
+def test_everything_is_in_its_own_namespace(recorded: recording.Recorder) -> None:
+    places = {
+        r.inputs["metadata"]["namespace"]
+        for r in recorded.resources
+        if "namespace" in r.inputs.get("metadata", {})
+    }
+    assert places == {"training-operator"}
+    (binding,) = recorded.of(":ClusterRoleBinding")
+    (subject,) = binding.inputs["subjects"]
+    assert subject["namespace"] == "training-operator"
+    (webhooks,) = recorded.of(":ValidatingWebhookConfiguration")
+    clients = [each["clientConfig"]["service"] for each in webhooks.inputs["webhooks"]]
+    assert {client["namespace"] for client in clients} == {"training-operator"}
+
+
+def test_what_workers_wait_in_is_mounted(recorded: recording.Recorder) -> None:
+    pod = _pod(recorded)
+    (template,) = recorded.of(":ConfigMap")
+    mounted = {v["configMap"]["name"] for v in pod["volumes"] if "configMap" in v}
+    assert mounted == {template.inputs["metadata"]["name"]}
+    (container,) = pod["containers"]
+    assert "--pytorch-init-container-image=local/busybox:1" in container["args"]
+
+
+def test_other_clusters_pull_a_pinned_image() -> None:
+    (container,) = _pod(_recorded(None))["containers"]
+    assert container["image"] == "kubeflow/training-operator:v1-04f9f13"
+    assert container["command"] == ["/manager"]
+
+
+def test_manifests_of_another_version_are_refused(tmp_path: Path) -> None:
+    file = tmp_path / "standalone.json"
+    file.write_text("[]")
+    with pytest.raises(ManifestsError, match="for another version"):
+        training_manifests.definitions(file)
+    with pytest.raises(ManifestsError, match="for another version"):
+        training_manifests.webhook(file)

@@ -1,0 +1,105 @@
+"""What the project asks of an engine that serves models, and what it tells it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServedModel:
+    """What is served.
+
+    Attributes:
+        prefix: begin of the manifest's name. The cluster adds some letters: a version that returns
+            while it still serves from before must not be taken for that, and removed with it.
+        namespace: where it is.
+        server: what runs it: Seldon's image, or KServe's runtime.
+        model: registered model.
+        version: its version.
+        uri: S3 address of what MLflow logged.
+        credentials: name of the Secret with S3's endpoint, region and keys as the SDK's variables,
+            and of the service account that stands for it where an engine asks for one.
+        log_bucket: bucket of the prediction log; empty for none.
+        log_rate: share of the predictions that it keeps, 0 to 1.
+    """
+
+    prefix: str
+    namespace: str
+    server: str
+    model: str
+    version: str
+    uri: str
+    credentials: str
+    log_bucket: str
+    log_rate: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class State:
+    """How far an engine is with a manifest.
+
+    Attributes:
+        ready: whether it serves as the manifest was last applied.
+        failed: whether it does not get there for now.
+        final: whether only another manifest can help.
+        detail: the reason, or what it does.
+    """
+
+    ready: bool
+    failed: bool = False
+    final: bool = False
+    detail: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What a server says of some flights.
+
+    Attributes:
+        version: version of the model that answered.
+        probabilities: that each flight arrives late.
+    """
+
+    version: str
+    probabilities: list[float]
+
+
+class Get(Protocol):
+    """Reads objects of a namespace."""
+
+    def __call__(self, *words: str) -> list[dict[str, Any]]:
+        """Return those that exist of what the words of `kubectl get` name."""
+
+
+class Engine(Protocol):
+    """A module that knows one engine."""
+
+    @property
+    def API_VERSION(self) -> str:  # noqa: N802 - a constant of the module
+        """API version of its manifests."""
+
+    @property
+    def KIND(self) -> str:  # noqa: N802 - a constant of the module
+        """Kind of its manifests."""
+
+    @property
+    def SERVICE_PORT(self) -> int:  # noqa: N802 - a constant of the module
+        """TCP port of a server's Service."""
+
+    def manifest(self, served: ServedModel) -> dict[str, Any]:
+        """Return what serves a version."""
+
+    def service(self, name: str) -> str:
+        """Return the name of the Service of a manifest's servers."""
+
+    def host(self, name: str, namespace: str) -> str:
+        """Return `host:port` of a manifest's servers for Pods."""
+
+    def state(self, name: str, get: Get) -> State:
+        """Return how far the engine is with a manifest."""
+
+    def request(self, rows: Sequence[Mapping[str, Any]]) -> tuple[str, dict[str, Any]]:
+        """Return path and body of a request for predictions of flights."""
+
+    def answer(self, body: Mapping[str, Any]) -> Answer:
+        """Return what an answer says; without probabilities where it is none."""
