@@ -115,7 +115,8 @@ def _trouble(container: Mapping[str, Any]) -> str:
     state = container.get("state") or {}
     waiting = state.get("waiting") or {}
     ended = state.get("terminated") or (container.get("lastState") or {}).get("terminated") or {}
-    if state.get("running") or ended.get("exitCode") == 0:
+    # One that was started again has failed until it is ready: it may do so again.
+    if container.get("ready") or ended.get("exitCode") == 0:
         return ""
     if ended.get("exitCode"):
         text = str(ended.get("message") or "").strip().splitlines()

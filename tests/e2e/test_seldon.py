@@ -245,9 +245,14 @@ def test_a_wrong_address_is_the_reason_and_the_old_version_serves_on(
     _set_version(trial, "new")
     serving.apply(kubectl, trial)
     wait(lambda: _status(kubectl).get("state") == "Failed", "the failure")
-    (ready,) = [c for c in _status(kubectl)["conditions"] if c["type"] == "Ready"]
-    assert ready["status"] == "False"
-    assert "s3://artifacts/nothing/here" in ready["message"]
+    # It stays so while the server is started again.
+    for _ in range(10):
+        time.sleep(0.5)
+        status = _status(kubectl)
+        assert status["state"] == "Failed"
+        (ready,) = [c for c in status["conditions"] if c["type"] == "Ready"]
+        assert ready["status"] == "False"
+        assert "s3://artifacts/nothing/here" in ready["message"]
     with serving.forward(stack, "seldon", f"service/{NAME}-default", 9000) as url:
         answer = httpx.post(f"{url}/api/v1.0/predictions", json={"jsonData": rows[0]}).json()
     assert answer["meta"]["tags"]["model_version"] == "old"

@@ -26,6 +26,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1500)]
 
 _RUN_SECONDS = 300
 _LOAD_MILLISECONDS = 30_000
+expect.set_options(timeout=_LOAD_MILLISECONDS)
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +93,7 @@ def _node(page: Page, name: str) -> Any:
 
 
 def _wait_for_graph(page: Page) -> None:
-    expect(_node(page, "evaluate.card")).to_be_visible(timeout=_LOAD_MILLISECONDS)
+    expect(_node(page, "evaluate.card")).to_be_visible()
     # The map in the corner may lie over a node.
     page.add_style_tag(content=".react-flow__minimap { pointer-events: none }")
 
@@ -141,7 +142,7 @@ def test_a_page_asks_nobody_but_its_own_server(browser_page: Page, url: str, run
     browser_page.on("request", lambda request: requests.append(request.url))
     browser_page.goto("about:blank")
     browser_page.goto(f"{url}/#/runs/details/{run_id}")
-    expect(_node(browser_page, "evaluate")).to_be_visible(timeout=_LOAD_MILLISECONDS)
+    expect(_node(browser_page, "evaluate")).to_be_visible()
     assert any("ml_metadata" in request for request in requests)
     assert [r for r in requests if not r.startswith((url, "data:", "about:"))] == []
 
@@ -149,7 +150,7 @@ def test_a_page_asks_nobody_but_its_own_server(browser_page: Page, url: str, run
 def test_a_steps_inputs_are_previewed(page: Page) -> None:
     panel = _open(page, "evaluate")
     expect(panel).to_contain_text("s3://pipelines/")
-    expect(panel).to_contain_text("2,4", timeout=_LOAD_MILLISECONDS)
+    expect(panel).to_contain_text("2,4")
     _keep(page, "kubeflow-step")
 
 
@@ -174,18 +175,18 @@ def test_a_classifiers_metrics_are_charts(page: Page) -> None:
 def test_a_page_of_html_is_shown(page: Page) -> None:
     _open(page, "evaluate.card", "Visualization")
     frame = page.frame_locator("iframe").first
-    expect(frame.locator("h1")).to_have_text("Model card", timeout=_LOAD_MILLISECONDS)
+    expect(frame.locator("h1")).to_have_text("Model card")
     _keep(page, "kubeflow-html")
 
 
 def test_logs_outlive_their_pods(page: Page, outputs: dict[str, Any], tmp_path: Path) -> None:
     panel = _open(page, "evaluate", "Logs")
-    expect(panel).to_contain_text("evaluated 3 rows", timeout=_LOAD_MILLISECONDS)
+    expect(panel).to_contain_text("evaluated 3 rows")
     _kubectl(outputs, tmp_path, "delete", "pods", "--selector", "workflows.argoproj.io/workflow")
     page.reload()
     _wait_for_graph(page)
     panel = _open(page, "evaluate", "Logs")
-    expect(panel).to_contain_text("evaluated 3 rows", timeout=_LOAD_MILLISECONDS)
+    expect(panel).to_contain_text("evaluated 3 rows")
 
 
 @pytest.mark.parametrize("source", ["s3", "minio"])
