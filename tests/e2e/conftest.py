@@ -5,8 +5,9 @@ import os
 import secrets
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -44,10 +45,9 @@ class Commands:
         return Stack(self.name)
 
 
-def _configure(name: str) -> Path:
-    file = CHECKOUT / f"Pulumi.{name}.yaml"
-    file.write_text("config:\n  mlops-platform:ephemeral: true\n")
-    return file
+def _configure(name: str, settings: dict[str, str]) -> None:
+    lines = [f"  mlops-platform:{key}: {value}\n" for key, value in settings.items()]
+    (CHECKOUT / f"Pulumi.{name}.yaml").write_text("".join(["config:\n", *lines]))
 
 
 @pytest.fixture(scope="session")
@@ -57,10 +57,10 @@ def new_stack() -> Iterator[type[Commands]]:
         pytest.skip("an embedded cluster needs root")
     made: list[Commands] = []
 
-    def make(purpose: str) -> Commands:
+    def make(purpose: str, **settings: str) -> Commands:
         commands = Commands(f"e2e-{purpose}-{secrets.token_hex(2)}")
         made.append(commands)
-        _configure(commands.name)
+        _configure(commands.name, {"ephemeral": "true", **settings})
         return commands
 
     yield make  # type: ignore[misc]
@@ -69,3 +69,27 @@ def new_stack() -> Iterator[type[Commands]]:
         (CHECKOUT / f"Pulumi.{commands.name}.yaml").unlink(missing_ok=True)
         config = CHECKOUT / ".state/config" / f"Pulumi.{commands.name}.yaml"
         config.unlink(missing_ok=True)
+
+
+@pytest.fixture(scope="session")
+def whole_stack(new_stack: Callable[..., Commands]) -> Commands:
+    """Return a stack with everything on, up once for several files of tests.
+
+    MLOPS_E2E_STACK=NAME names one that is up already, and stays so.
+    """
+    if existing := os.environ.get("MLOPS_E2E_STACK"):
+        return Commands(existing)
+    commands = new_stack("whole", servingEngines="both", trainingOperator="true")
+    commands.run("up")
+    return commands
+
+
+@pytest.fixture(scope="session")
+def whole_outputs(whole_stack: Commands) -> dict[str, Any]:
+    """Return its outputs, secrets included."""
+    return whole_stack.stack.outputs()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the tests of the shared stack come last, so that no other runs beside it."""
+    items.sort(key=lambda item: "whole_stack" in getattr(item, "fixturenames", ()))

@@ -22,18 +22,11 @@ from mlops_infra.object_store import Connection
 from mlops_toolchain import layout
 from mlops_workloads import gateway_configuration
 from mlops_workloads.gateway_configuration import Route
-from tests.e2e.conftest import CHECKOUT, Commands
+from tests.e2e.conftest import Commands
 
 READY_SECONDS = 120
 _GATEWAY = ("--namespace", "serving-gateway")
 _STORE = ("--namespace", "object-storage")
-
-
-def serve(stack: Commands, engines: str) -> None:
-    """Bring a stack up that serves its champion."""
-    file = CHECKOUT / f"Pulumi.{stack.name}.yaml"
-    file.write_text(file.read_text() + f"  mlops-platform:servingEngines: {engines}\n")
-    stack.run("up")
 
 
 def wait(condition: Callable[[], bool], what: str, seconds: float = READY_SECONDS) -> float:

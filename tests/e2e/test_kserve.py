@@ -29,17 +29,14 @@ _CONTROLLER = "deployment/kserve-controller-manager"
 _WRONG = "s3://artifacts/nothing/here"
 
 
-@pytest.fixture(scope="module")
-def stack(new_stack: Callable[[str], Commands]) -> Commands:
-    """A stack that serves its champion on KServe."""
-    commands = new_stack("kserve")
-    serving.serve(commands, "kserve")
-    return commands
+@pytest.fixture(scope="module", name="stack")
+def served_stack(whole_stack: Commands) -> Commands:
+    return whole_stack
 
 
-@pytest.fixture(scope="module")
-def outputs(stack: Commands) -> dict[str, Any]:
-    return stack.stack.outputs()
+@pytest.fixture(scope="module", name="outputs")
+def its_outputs(whole_outputs: dict[str, Any]) -> dict[str, Any]:
+    return whole_outputs
 
 
 @pytest.fixture(scope="module")
@@ -155,9 +152,11 @@ def test_a_model_that_is_not_there_is_not_found(
 
 def test_predictions_are_logged(outputs: dict[str, Any], rows: list[dict[str, Any]]) -> None:
     path, body = inference_service.request(rows)
-    answer = httpx.post(f"{outputs['kserve_url']}/{path}", json={**body, "id": "logged"}).json()
-    wait(lambda: len(serving.logged(outputs, "logged")) == len(rows), "the log", 40)
-    table = serving.logged(outputs, "logged")
+    answer = httpx.post(
+        f"{outputs['kserve_url']}/{path}", json={**body, "id": "kserve-logged"}
+    ).json()
+    wait(lambda: len(serving.logged(outputs, "kserve-logged")) == len(rows), "the log", 40)
+    table = serving.logged(outputs, "kserve-logged")
     assert list(table["probability"]) == inference_service.answer(answer).probabilities
     assert list(table["carrier"]) == [row["carrier"] for row in rows]
     assert set(table["model_version"]) == {outputs["model_version"]}
@@ -325,11 +324,3 @@ def test_an_update_that_cannot_serve_fails_with_the_reason(
     serving.champion(kubectl, "inferenceservices", outputs)
     answer = httpx.post(f"{outputs['kserve_url']}/{path}", json=body).json()
     assert _version(answer) == good
-
-
-def test_destroy_with_live_servers_leaves_nothing(
-    stack: Commands, kubectl: Callable[..., str], champion: dict[str, Any]
-) -> None:
-    serving.apply(kubectl, champion)
-    text = stack.run("down").stdout
-    assert text.splitlines()[-1].startswith("leftovers: 0")

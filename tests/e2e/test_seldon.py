@@ -24,17 +24,14 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1500)]
 NAME = "trial"
 
 
-@pytest.fixture(scope="module")
-def stack(new_stack: Callable[[str], Commands]) -> Commands:
-    """A stack that serves its champion on Seldon."""
-    commands = new_stack("seldon")
-    serving.serve(commands, "seldon")
-    return commands
+@pytest.fixture(scope="module", name="stack")
+def served_stack(whole_stack: Commands) -> Commands:
+    return whole_stack
 
 
-@pytest.fixture(scope="module")
-def outputs(stack: Commands) -> dict[str, Any]:
-    return stack.stack.outputs()
+@pytest.fixture(scope="module", name="outputs")
+def its_outputs(whole_outputs: dict[str, Any]) -> dict[str, Any]:
+    return whole_outputs
 
 
 @pytest.fixture(scope="module")
@@ -124,9 +121,9 @@ def test_a_malformed_request_is_refused_by_field(
 
 def test_predictions_are_logged(outputs: dict[str, Any], rows: list[dict[str, Any]]) -> None:
     url = f"{outputs['seldon_url']}/api/v1.0/predictions"
-    answer = httpx.post(url, json={"jsonData": rows, "meta": {"puid": "logged"}}).json()
-    wait(lambda: len(serving.logged(outputs, "logged")) == len(rows), "the log", 40)
-    table = serving.logged(outputs, "logged")
+    answer = httpx.post(url, json={"jsonData": rows, "meta": {"puid": "seldon-logged"}}).json()
+    wait(lambda: len(serving.logged(outputs, "seldon-logged")) == len(rows), "the log", 40)
+    table = serving.logged(outputs, "seldon-logged")
     assert list(table["probability"]) == [row[0] for row in answer["data"]["ndarray"]]
     assert list(table["carrier"]) == [row["carrier"] for row in rows]
     assert set(table["model_version"]) == {outputs["model_version"]}
@@ -278,11 +275,3 @@ def test_an_object_store_that_starts_later_is_waited_for(
         time.sleep(20)
         assert _status(kubectl).get("state") != "Available"
     wait(lambda: _status(kubectl).get("state") == "Available", "the recovery", 240)
-
-
-def test_destroy_with_live_servers_leaves_nothing(
-    stack: Commands, kubectl: Callable[..., str], champion: dict[str, Any]
-) -> None:
-    serving.apply(kubectl, champion)
-    text = stack.run("down").stdout
-    assert text.splitlines()[-1].startswith("leftovers: 0")

@@ -11,7 +11,7 @@ from mlops_infra.node.layout import StateFolder
 from mlops_toolchain import images
 from tests.cluster.conftest import Kubectl
 from tests.e2e import serving
-from tests.e2e.conftest import CHECKOUT, Commands
+from tests.e2e.conftest import Commands
 from tests.e2e.serving import wait
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
@@ -25,21 +25,9 @@ _CONNECT = (
 
 
 @pytest.fixture(scope="module")
-def stack(new_stack: Callable[[str], Commands]) -> Commands:
-    commands = new_stack("training")
-    file = CHECKOUT / f"Pulumi.{commands.name}.yaml"
-    file.write_text(
-        file.read_text()
-        + "  mlops-platform:trainingOperator: true\n  mlops-platform:pipelineRun: false\n"
-    )
-    commands.run("up")
-    return commands
-
-
-@pytest.fixture(scope="module")
-def kubectl(stack: Commands) -> Callable[..., str]:
-    namespace = stack.stack.outputs()["training_namespace"]
-    return partial(Kubectl(StateFolder.of(stack.name).kubeconfig), "--namespace", namespace)
+def kubectl(whole_stack: Commands, whole_outputs: dict[str, Any]) -> Callable[..., str]:
+    namespace = whole_outputs["training_namespace"]
+    return partial(Kubectl(StateFolder.of(whole_stack.name).kubeconfig), "--namespace", namespace)
 
 
 @pytest.fixture
@@ -143,13 +131,3 @@ def test_a_job_without_master_is_refused(kubectl: Callable[..., str]) -> None:
     }
     with pytest.raises(AssertionError, match=r"Nobody|Invalid|invalid"):
         serving.apply(kubectl, manifest)
-
-
-def test_a_second_preview_shows_no_change(stack: Commands) -> None:
-    stack.stack.ensure()
-    text = stack.stack.capture_run("preview", "--json")
-    assert set(json.loads(text)["changeSummary"]) == {"same"}
-
-
-def test_destroy_leaves_nothing(stack: Commands) -> None:
-    assert stack.run("down").stdout.splitlines()[-1].startswith("leftovers: 0")

@@ -8,7 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from mlops_infra import object_store
 from mlops_infra.object_store import Connection
 from mlops_toolchain import host_packages, layout
 from mlops_toolchain.artefacts import TEST_PACKAGES
-from tests.e2e.conftest import CHECKOUT, Commands
+from tests.e2e.conftest import CHECKOUT
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1500)]
 
@@ -29,13 +29,9 @@ _LOAD_MILLISECONDS = 30_000
 expect.set_options(timeout=_LOAD_MILLISECONDS)
 
 
-@pytest.fixture(scope="module")
-def outputs(new_stack: Callable[[str], Commands]) -> dict[str, Any]:
-    if existing := os.environ.get("MLOPS_E2E_STACK"):
-        return Commands(existing).stack.outputs()
-    commands = new_stack("ui")
-    commands.run("up")
-    return commands.stack.outputs()
+@pytest.fixture(scope="module", name="outputs")
+def its_outputs(whole_outputs: dict[str, Any]) -> dict[str, Any]:
+    return whole_outputs
 
 
 @pytest.fixture(scope="module")
