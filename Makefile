@@ -6,7 +6,7 @@ PYTHON = .venv/bin/python
 STACK_COMMAND = $(PYTHON) -m mlops_stack
 
 .DEFAULT_GOAL := help
-.PHONY: help up preview run status down toolchain toolchain-in-a-hurry toolchain-status env envs reap rehearse
+.PHONY: help up preview run status down toolchain toolchain-in-a-hurry toolchain-status env envs reap rehearse images
 .PHONY: bootstrap pipeline lint test test-unit bench
 
 help: ## Show the commands
@@ -42,6 +42,9 @@ reap: bootstrap ## Destroy the environments that have expired [KEEP=models]
 
 rehearse: toolchain ## The AWS stack up and down without an account: moto plays AWS
 	@$(STACK_COMMAND) rehearse
+
+images: toolchain ## Push the images to a registry that nodes pull from: PUSH=host/folder
+	@$(STACK_COMMAND) images --push '$(PUSH)'
 
 bootstrap:
 	@toolchain/bootstrap.sh

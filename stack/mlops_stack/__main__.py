@@ -17,7 +17,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="mlops_stack", description=__doc__)
     parser.add_argument(
         "command",
-        choices=["up", "preview", "run", "status", "down", "env", "rehearse"],
+        choices=["up", "preview", "run", "status", "down", "env", "rehearse", "images"],
     )
     parser.add_argument("--stack", default="dev", help="name of the stack (default: dev)")
     parser.add_argument(
@@ -40,6 +40,7 @@ def main() -> int:
     )
     parser.add_argument("--keep", default="", help="what a down exports first: models or none")
     parser.add_argument("--keep-to", default="", help="folder that it goes to")
+    parser.add_argument("--push", default="", help="registry that images are pushed to")
     parser.add_argument("--restore", type=Path, help="folder of an export that an up begins with")
     # Intermixed: parameters come after options.
     arguments = parser.parse_intermixed_args()
@@ -49,6 +50,8 @@ def main() -> int:
 
     if arguments.command == "rehearse":
         return _rehearse()
+    if arguments.command == "images":
+        return _images(arguments.push)
 
     # Imported after parsing: `env` runs at each shell's start.
     from mlops_infra.node.errors import NodeError  # noqa: PLC0415
@@ -85,6 +88,22 @@ def _rehearse() -> int:
     except (NodeError, PulumiError, RehearsalError) as problem:
         report.error(str(problem))
         return 1
+    return 0
+
+
+def _images(push: str) -> int:
+    from mlops_stack.push import PushError  # noqa: PLC0415
+    from mlops_stack.push import push as send  # noqa: PLC0415
+    from mlops_toolchain.errors import ToolchainError  # noqa: PLC0415
+
+    try:
+        send(push)
+    except (PushError, ToolchainError) as problem:
+        report.error(str(problem))
+        return 1
+    except KeyboardInterrupt:
+        report.error("interrupted; run the same command again, and it goes on where it was")
+        return 130
     return 0
 
 

@@ -64,6 +64,9 @@ HOST_PACKAGES = {
 # Likewise, for tests only.
 TEST_PACKAGES = {"chromium": "chromium"}
 
+# Likewise, for pushing images only.
+PUSH_PACKAGES = {"skopeo": "skopeo"}
+
 _PROGRAMS = (
     "kube-apiserver",
     "kube-controller-manager",
@@ -397,6 +400,17 @@ ARTEFACTS = (
                 (f"cni/{name}", f"usr/lib/cni/{name}") for name in ("host-local", "loopback", "ptp")
             ),
         ),
+    ),
+    # Tests push images to it; nothing of a stack needs it.
+    Artefact(
+        name="docker-registry",
+        version="Debian's",
+        licence="Apache-2.0",
+        recipe=DebianFiles(
+            package="docker-registry",
+            files=(("bin/docker-registry", "usr/bin/docker-registry"),),
+        ),
+        optional=True,
     ),
     Artefact(
         name="busybox",
