@@ -124,7 +124,7 @@ def _forward(stack: Commands, service: str) -> Iterator[str]:
 class Load:
     """Requests at a steady pace, from some threads, until told to stop."""
 
-    def __init__(self, url: str, body: Any, per_second: float = 60, threads: int = 6) -> None:
+    def __init__(self, url: str, body: Any, per_second: float = 60, threads: int = 16) -> None:
         self.answers: Counter[str] = Counter()
         self._url, self._body, self._pause = url, body, threads / per_second
         self._stop = threading.Event()
@@ -141,6 +141,7 @@ class Load:
         for future in self._futures:
             future.result()
         self.seconds = time.monotonic() - self._start
+        print(f"{self.rate:.1f} requests/s over {self.seconds:.0f} s: {dict(self.answers)}")
 
     @property
     def failed(self) -> dict[str, int]:
@@ -306,7 +307,9 @@ def test_a_rolling_update_and_a_rollback_lose_no_request(
                 _serve(kubectl, trial)
                 time.sleep(12)
             _configure(kubectl, gateway_configuration.render([_trial_route()]))
+            _wait(lambda: load.answers.total() >= 3600, "a minute of requests")
         assert not load.failed
+        assert load.seconds >= 60
         assert load.rate >= 50
         assert load.answers["version a"] > 100
         assert load.answers["version b"] > 100
