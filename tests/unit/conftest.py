@@ -1,5 +1,6 @@
 """Unit tests touch neither network, cluster nor the user's credentials."""
 
+import asyncio
 import os
 from pathlib import Path
 
@@ -18,6 +19,17 @@ def _no_ambient_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith(("AWS_", "PULUMI_", "KUBECONFIG")):
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def _open_event_loop() -> None:
+    """Give Pulumi's outputs a loop: an asynchronous test before may have closed the thread's."""
+    try:
+        closed = asyncio.get_event_loop_policy().get_event_loop().is_closed()
+    except RuntimeError:
+        closed = True
+    if closed:
+        asyncio.set_event_loop(asyncio.new_event_loop())
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """The model behind Seldon's Python server: Seldon's protocol in, Seldon's protocol out."""
 
+import gc
 import os
 from typing import Any
 
@@ -29,6 +30,8 @@ class FlightDelay:
         if model_version:
             os.environ["MODEL_VERSION"] = model_version
         self._predictor = predictor.from_environment(model_uri)
+        # A collection writes to every object that it looks at, which would copy the memory.
+        os.register_at_fork(before=gc.freeze)
 
     def predict_raw(self, message: Any) -> Any:
         """Return the answer to a message, REST or gRPC.

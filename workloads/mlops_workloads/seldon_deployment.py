@@ -18,6 +18,8 @@ def manifest(served: ServedModel) -> dict[str, Any]:
         "REGISTERED_MODEL": served.model,
         "PREDICTION_LOG_BUCKET": served.log_bucket,
         "PREDICTION_LOG_RATE": f"{served.log_rate:g}",
+        # Everyone asks by HTTP, and a gRPC server is two more processes.
+        "GRPC_WORKERS": "0",
     }
     container = {
         "name": _CONTAINER,
