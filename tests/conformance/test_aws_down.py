@@ -4,6 +4,7 @@ The stack's infra layer is really up, by the engine, in a moto server; a control
 nodes plays EKS's.
 """
 
+import contextlib
 import json
 import os
 import signal
@@ -51,13 +52,17 @@ def test_an_interrupted_destroy_is_finished_by_the_next(stack: AwsStack) -> None
     end = time.monotonic() + 120
     while _resources(state) > before - 20 and time.monotonic() < end:
         time.sleep(0.05)
-    # The engine with all of its plugins, with no time to write anything.
-    os.killpg(first.pid, signal.SIGKILL)
+    # The engine with all of its plugins, with no time to write anything. Each plugin is in a group
+    # of its own.
+    for process in _session(first.pid):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
     first.wait()
     assert 0 < _resources(state) <= before - 20
     second = stack.run("down")
     assert second.returncode == 0, second.stdout
     assert "leftovers: 0 " in second.stdout
+    assert not _session(first.pid)
 
 
 def test_a_cluster_that_vanished_first_does_not_hold_up_the_rest(stack: AwsStack) -> None:
@@ -73,6 +78,17 @@ def test_a_cluster_that_vanished_first_does_not_hold_up_the_rest(stack: AwsStack
     assert down.returncode == 0, down.stdout
     assert "the EKS cluster does not exist" in down.stdout
     assert "leftovers: 0 " in down.stdout
+
+
+def _session(leader: int) -> list[int]:
+    """Return the processes of a session, the leader first."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            # pid (name) state parent group session: a name may hold anything.
+            if int(stat.read_text().rpartition(")")[2].split()[3]) == leader:
+                found.append(int(stat.parent.name))
+    return sorted(found, key=lambda process: process != leader)
 
 
 def _resources(state: Path) -> int:
