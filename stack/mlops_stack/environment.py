@@ -42,7 +42,9 @@ def variables() -> dict[str, str]:
     backend = state_dir() / "pulumi"
     backend.mkdir(parents=True, exist_ok=True)
     ours = {
-        "PULUMI_BACKEND_URL": f"file://{backend}",
+        # Without files of attributes beside the states: a killed engine may leave an empty one,
+        # which no later command could read.
+        "PULUMI_BACKEND_URL": f"file://{backend}?metadata=skip",
         "PULUMI_HOME": str(layout.pulumi_home()),
         "PULUMI_SKIP_UPDATE_CHECK": "true",
         "PULUMI_PYTHON_CMD": str(layout.checkout() / ".venv/bin/python"),

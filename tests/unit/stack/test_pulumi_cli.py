@@ -170,7 +170,7 @@ def test_an_empty_variable_counts_as_not_set(
     monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE_FILE", "")
     monkeypatch.delenv("PULUMI_CONFIG_PASSPHRASE", raising=False)
     variables = environment.variables()
-    assert variables["PULUMI_BACKEND_URL"] == f"file://{checkout}/.state/pulumi"
+    assert variables["PULUMI_BACKEND_URL"] == f"file://{checkout}/.state/pulumi?metadata=skip"
     assert variables["PULUMI_CONFIG_PASSPHRASE_FILE"] == f"{checkout}/.state/passphrase"
 
 
@@ -188,5 +188,5 @@ def test_the_exports_survive_a_shell(checkout: Path, monkeypatch: pytest.MonkeyP
     done = subprocess.run(["/bin/sh", "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.split("\n") == [
         "/it's $HOME; `here`",
-        f"file://{checkout}/.state/pulumi",
+        f"file://{checkout}/.state/pulumi?metadata=skip",
     ]
