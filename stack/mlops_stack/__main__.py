@@ -17,7 +17,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="mlops_stack", description=__doc__)
     parser.add_argument(
         "command",
-        choices=["up", "preview", "run", "status", "down", "env", "rehearse", "images"],
+        choices=["up", "preview", "run", "status", "down", "env", "rehearse", "images", "predict"],
     )
     parser.add_argument("--stack", default="dev", help="name of the stack (default: dev)")
     parser.add_argument(
@@ -40,6 +40,7 @@ def main() -> int:
     )
     parser.add_argument("--keep", default="", help="what a down exports first: models or none")
     parser.add_argument("--keep-to", default="", help="folder that it goes to")
+    parser.add_argument("--flights", default="5", help="how many flights a prediction is of")
     parser.add_argument("--push", default="", help="registry that images are pushed to")
     parser.add_argument("--restore", type=Path, help="folder of an export that an up begins with")
     # Intermixed: parameters come after options.
@@ -119,6 +120,11 @@ def _run(arguments: argparse.Namespace, stack: "Stack") -> int:
             from mlops_stack.run import run  # noqa: PLC0415
 
             run(stack, months=arguments.months, assignments=arguments.parameters)
+            return 0
+        case "predict":
+            from mlops_stack.predict import predict  # noqa: PLC0415
+
+            predict(stack, flights=arguments.flights)
             return 0
         case "status":
             from mlops_stack.status import status  # noqa: PLC0415

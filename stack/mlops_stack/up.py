@@ -6,6 +6,7 @@ from pathlib import Path
 from mlops_stack import report
 from mlops_stack.keeping import archive
 from mlops_stack.keeping.archive import Archive, Manifest
+from mlops_stack.predict import ask, lines, serves
 from mlops_stack.pulumi_cli import PulumiError, Stack
 from mlops_stack.settings import Settings, SettingsError
 from mlops_stack.status import rows
@@ -25,6 +26,7 @@ def up(stack: Stack, *, started: float, restore: Path | None = None) -> None:
     Raises:
         ArchiveError: the export is refused; nothing was changed.
         KeepError: the export could not be imported.
+        PredictError: everything is up, but a model server does not answer.
         PulumiError: Pulumi failed; it has said why.
         SettingsError: the stack's configuration is wrong, or has no place for an export.
     """
@@ -37,7 +39,12 @@ def up(stack: Stack, *, started: float, restore: Path | None = None) -> None:
         with report.phase(f"pulumi up, stack {stack.name}"):
             _update(stack)
     report.plain("")
-    report.table(rows(stack.name, stack.outputs()))
+    outputs = stack.outputs()
+    report.table(rows(stack.name, outputs))
+    if serves(outputs):
+        report.plain("")
+        for line in lines(ask(outputs, 1)):
+            report.plain(f"  {line}")
     suffix = "" if stack.name == "dev" else f" STACK={stack.name}"
     again = (f"make run{suffix} MONTHS=1-6", "train on other months, against the champion")
     report.plain("")
@@ -45,6 +52,7 @@ def up(stack: Stack, *, started: float, restore: Path | None = None) -> None:
     report.table(
         [
             *([again] if settings.layers == "all" else []),
+            *([(f"make predict{suffix}", "ask for more flights")] if serves(outputs) else []),
             (f"make status{suffix}", "whether everything still answers"),
             (f"make preview{suffix}", "what a change would do"),
             (f"make down{suffix}", "destroy all of it, and prove it"),

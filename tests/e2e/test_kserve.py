@@ -162,6 +162,26 @@ def test_predictions_are_logged(outputs: dict[str, Any], rows: list[dict[str, An
     assert set(table["model_version"]) == {outputs["model_version"]}
 
 
+def test_both_engines_say_the_same_side_by_side(stack: Commands, outputs: dict[str, Any]) -> None:
+    lines = stack.run("predict", "--flights", "7").stdout.splitlines()
+    version = outputs["model_version"]
+    assert lines[1].split() == [
+        "flight",
+        "departs",
+        "KServe",
+        f"v{version}",
+        "Seldon",
+        f"v{version}",
+        "was",
+    ]
+    said = [re.split(r"\s{2,}", line.strip()) for line in lines[2:]]
+    assert len(said) == 7
+    for _flight, _departs, on_kserve, on_seldon, was in said:
+        assert on_kserve == on_seldon
+        assert was in ("late", "on time")
+    assert len({row[2] for row in said}) > 1
+
+
 def test_a_second_preview_shows_no_change(stack: Commands) -> None:
     stack.stack.ensure()
     text = stack.stack.capture_run("preview", "--json")

@@ -1,0 +1,124 @@
+"""`make predict`: real flights, what each serving engine says of them, and what happened."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import httpx
+
+from mlops_stack import report
+from mlops_stack.pulumi_cli import PulumiError, Stack
+from mlops_toolchain import layout
+from mlops_workloads import labelled_sample
+from mlops_workloads.labelled_sample import Sample
+from mlops_workloads.served_version import ENGINES
+from mlops_workloads.serving_engine import Answer
+
+# A month that the pipeline neither trains on nor evaluates with, as it stands.
+_MONTH: Final = 6
+_MOST: Final = 1000
+_TIMEOUT_SECONDS: Final = 30
+_TITLES: Final = {"kserve": "KServe", "seldon": "Seldon"}
+
+
+class PredictError(PulumiError):
+    """Nothing is predicted; the message says why and what to do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Said:
+    """What the engines say of some flights.
+
+    Attributes:
+        sample: the flights.
+        answers: the answers, by engine.
+    """
+
+    sample: Sample
+    answers: Mapping[str, Answer]
+
+
+def predict(stack: Stack, *, flights: str = "5") -> None:
+    """Ask every engine that serves for the same flights, and print the answers side by side.
+
+    Args:
+        stack: the stack, which is up.
+        flights: how many flights, as the user wrote it.
+
+    Raises:
+        PredictError: the number is none, the stack serves nothing, or an engine does not answer.
+        PulumiError: the stack is not up.
+    """
+    if not flights.isdecimal() or not 1 <= int(flights) <= _MOST:
+        raise PredictError(f"FLIGHTS={flights} is no number from 1 to {_MOST}")
+    outputs = stack.outputs() if stack.exists() else {}
+    if not outputs.get("kubeconfig"):
+        raise PulumiError(f"stack {stack.name} is not up; run `make up STACK={stack.name}`")
+    if not serves(outputs):
+        raise PredictError(
+            f"stack {stack.name} serves no model; set `mlops-platform:servingEngines: both` in "
+            f"{stack.file().name} and run `make up STACK={stack.name}`"
+        )
+    for line in lines(ask(outputs, int(flights))):
+        report.plain(line)
+
+
+def serves(outputs: Mapping[str, Any]) -> bool:
+    """Return whether a stack's outputs name an engine that serves."""
+    return any(outputs.get(f"{engine}_url") for engine in ENGINES)
+
+
+def ask(outputs: Mapping[str, Any], flights: int) -> Said:
+    """Return what each engine of a stack says of some flights.
+
+    Args:
+        outputs: the stack's outputs.
+        flights: how many.
+
+    Raises:
+        PredictError: an engine does not answer, or with less than it was asked for.
+    """
+    sample = labelled_sample.read(layout.dataset_dir(), month=_MONTH, flights=flights)
+    answers = {}
+    for name, engine in ENGINES.items():
+        url = outputs.get(f"{name}_url")
+        if not url:
+            continue
+        path, body = engine.request(sample.rows)
+        try:
+            found = httpx.post(f"{url}/{path}", json=body, timeout=_TIMEOUT_SECONDS)
+            found.raise_for_status()
+            answers[name] = engine.answer(found.json())
+        except (httpx.HTTPError, ValueError) as error:
+            raise PredictError(
+                f"{_TITLES[name]} does not answer at {url}: {error}; `make status` shows what does"
+            ) from error
+        if len(answers[name].probabilities) != flights:
+            raise PredictError(f"{_TITLES[name]} answers {flights} flights with {found.text[:200]}")
+    return Said(sample=sample, answers=answers)
+
+
+def lines(said: Said) -> list[str]:
+    """Return a table: a line a flight, a column an engine."""
+    engines = [f"{_TITLES[name]} v{it.version}" for name, it in said.answers.items()]
+    table = [["flight", "departs", *engines, "was"]]
+    for number, (row, late) in enumerate(zip(said.sample.rows, said.sample.late, strict=True)):
+        minutes = int(row["scheduled_departure_minute"])
+        table.append(
+            [
+                f"{row['carrier']} {row['origin']}-{row['dest']}",
+                f"{minutes // 60:02}:{minutes % 60:02}",
+                *(f"{answer.probabilities[number]:.3f}" for answer in said.answers.values()),
+                "late" if late else "on time",
+            ]
+        )
+    return ["chance of arriving late, flights of June 2013", *_columns(table)]
+
+
+def _columns(table: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    return [
+        "  "
+        + "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in table
+    ]
