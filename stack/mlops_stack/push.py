@@ -18,7 +18,9 @@ from mlops_toolchain.artefacts import PUSH_PACKAGES
 
 _SECONDS_FOR_AN_IMAGE: Final = 1800
 _PREFIX: Final = re.compile(
-    r"(?P<host>[a-z0-9]([a-z0-9.-]*[a-z0-9])?)(:[0-9]+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*"
+    # A first part without dot and port is a folder of Docker's own registry, by convention.
+    r"(?P<host>localhost|[a-z0-9-]+(\.[a-z0-9-]+)+|[a-z0-9-]+(?=:))(:[0-9]+)?"
+    r"(/[a-z0-9]+([._-]+[a-z0-9]+)*)*"
 )
 _ECR: Final = re.compile(
     r"(?P<account>[0-9]{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(\.cn)?"
@@ -141,5 +143,7 @@ def _skopeo(*arguments: str) -> "subprocess.CompletedProcess[str]":
 
 
 def _last(text: str) -> str:
-    lines = text.strip().splitlines()
-    return lines[-1] if lines else "no reason given"
+    """Return what skopeo's last line says, without time and level."""
+    lines = text.strip().splitlines() or ["no reason given"]
+    said = re.search(r'msg="(.*)"$', lines[-1])
+    return said[1].replace('\\"', '"') if said else lines[-1]

@@ -91,7 +91,7 @@ def test_a_registry_that_does_not_answer_is_named() -> None:
         push("127.0.0.1:9/mlops", NAMES)
 
 
-@pytest.mark.parametrize("prefix", ["", "https://registry.example.org", "Registry/x", "a b"])
+@pytest.mark.parametrize("prefix", ["", "https://registry.example.org", "Registry/x", "a b", "a/b"])
 def test_what_is_no_registry_is_refused(prefix: str) -> None:
     command = [sys.executable, "-m", "mlops_stack", "images", "--push", prefix]
     done = subprocess.run(
