@@ -86,6 +86,8 @@ platform_images = (
     *((gateway_image,) if with_kserve or with_seldon else ()),
     *((training_image, busybox_image) if config.training_operator else ()),
 )
+# Both engines copy models by the same image.
+platform_images = tuple(dict.fromkeys(platform_images))
 cluster: Cluster
 buckets: Buckets
 if config.cluster_provider == "eks":

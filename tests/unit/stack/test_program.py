@@ -115,6 +115,12 @@ def test_both_engines_serve_the_same_version(serving: recording.Recorder) -> Non
     assert "^/seldon/seldon/flight-delay/" in configuration
 
 
+def test_the_node_takes_each_image_once(serving: recording.Recorder) -> None:
+    (node,) = serving.of(":EmbeddedCluster")
+    images = node.inputs["images"]
+    assert len(set(images)) == len(images)
+
+
 def test_serving_keeps_names_and_tokens(serving: recording.Recorder) -> None:
     test_names_are_unique(serving)
     test_no_object_lands_in_an_ambient_cluster(serving)
