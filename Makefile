@@ -7,7 +7,7 @@ STACK_COMMAND = $(PYTHON) -m mlops_stack
 
 .DEFAULT_GOAL := help
 .PHONY: help up preview run status down toolchain toolchain-in-a-hurry toolchain-status env envs reap rehearse images predict
-.PHONY: bootstrap pipeline lint test test-unit bench
+.PHONY: bootstrap pipeline lint test test-unit test-serving bench
 
 help: ## Show the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
@@ -76,7 +76,11 @@ test-unit: bootstrap lint ## What needs neither root nor a toolchain
 
 test: toolchain lint ## Every test, to a real up → run → down
 	@.venv/bin/pytest tests/unit -n auto -q
-	@.venv/bin/pytest tests/conformance tests/cluster tests/e2e -q --durations=10
+	@.venv/bin/pytest tests/conformance tests/cluster tests/e2e -m "not serving" -q --durations=10
+	@echo "not run: model servers under load and in trouble, which need an idle machine: make test-serving"
+
+test-serving: toolchain ## Model servers under load and in trouble, on an idle machine
+	@.venv/bin/pytest tests/e2e -m serving -q --durations=10
 
 bench: toolchain ## Print the figures of docs/figures.md
 	@$(PYTHON) benchmarks/figures.py

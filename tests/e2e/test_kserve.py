@@ -188,6 +188,7 @@ def test_a_second_preview_shows_no_change(stack: Commands) -> None:
     assert set(json.loads(text)["changeSummary"]) == {"same"}
 
 
+@pytest.mark.serving
 def test_a_rolling_update_and_a_rollback_lose_no_request(
     record_property: Callable[[str, object], None],
     kubectl: Callable[..., str],
@@ -213,6 +214,7 @@ def test_a_rolling_update_and_a_rollback_lose_no_request(
         assert load.answers["version b"] > 100
 
 
+@pytest.mark.serving
 def test_a_killed_server_comes_back(
     kubectl: Callable[..., str],
     trial: dict[str, Any],
@@ -238,6 +240,7 @@ def test_a_killed_server_comes_back(
     assert load.answers["version a"] / load.answers.total() > 0.98, load.failed
 
 
+@pytest.mark.serving
 def test_a_wrong_address_is_the_reason_and_the_old_version_serves_on(
     stack: Commands,
     kubectl: Callable[..., str],
@@ -260,6 +263,7 @@ def test_a_wrong_address_is_the_reason_and_the_old_version_serves_on(
     _serve(kubectl, trial)
 
 
+@pytest.mark.serving
 def test_a_runtime_that_is_not_there_says_so(
     kubectl: Callable[..., str], trial: dict[str, Any]
 ) -> None:
@@ -269,6 +273,7 @@ def test_a_runtime_that_is_not_there_says_so(
     assert "nobody" in _state(kubectl).detail
 
 
+@pytest.mark.serving
 def test_a_restarted_controller_goes_on(kubectl: Callable[..., str], trial: dict[str, Any]) -> None:
     there = ("--namespace", "kserve")
     _set_version(trial, "a")
@@ -290,6 +295,7 @@ def _accepted(kubectl: Callable[..., str], manifest: dict[str, Any]) -> bool:
     return True
 
 
+@pytest.mark.serving
 def test_an_object_store_that_starts_later_is_waited_for(
     kubectl: Callable[..., str], trial: dict[str, Any]
 ) -> None:
@@ -313,6 +319,7 @@ def _look_again(stack: Commands) -> None:
     stack.stack.capture_run("refresh", "--yes", "--skip-preview", "--target", urn)
 
 
+@pytest.mark.serving
 def test_an_update_that_cannot_serve_fails_with_the_reason(
     stack: Commands,
     kubectl: Callable[..., str],

@@ -135,6 +135,7 @@ def test_a_second_preview_shows_no_change(stack: Commands) -> None:
     assert set(json.loads(text)["changeSummary"]) == {"same"}
 
 
+@pytest.mark.serving
 def test_two_predictors_get_the_traffic_of_the_manifest(
     outputs: dict[str, Any],
     kubectl: Callable[..., str],
@@ -174,6 +175,7 @@ def test_two_predictors_get_the_traffic_of_the_manifest(
     assert share == pytest.approx(0.10, abs=0.03)
 
 
+@pytest.mark.serving
 def test_a_rolling_update_and_a_rollback_lose_no_request(
     record_property: Callable[[str, object], None],
     kubectl: Callable[..., str],
@@ -209,6 +211,7 @@ def _trial_route() -> Route:
     )
 
 
+@pytest.mark.serving
 def test_a_killed_server_comes_back(
     kubectl: Callable[..., str],
     trial: dict[str, Any],
@@ -232,6 +235,7 @@ def test_a_killed_server_comes_back(
     assert answered / load.answers.total() > 0.98, load.failed
 
 
+@pytest.mark.serving
 def test_a_wrong_address_is_the_reason_and_the_old_version_serves_on(
     stack: Commands,
     kubectl: Callable[..., str],
@@ -260,6 +264,7 @@ def test_a_wrong_address_is_the_reason_and_the_old_version_serves_on(
     _serve(kubectl, trial)
 
 
+@pytest.mark.serving
 def test_a_graph_that_is_not_supported_says_so(
     kubectl: Callable[..., str], trial: dict[str, Any]
 ) -> None:
@@ -270,6 +275,7 @@ def test_a_graph_that_is_not_supported_says_so(
     assert f"{NAME}-" not in kubectl("get", "deployments", "--output", "name")
 
 
+@pytest.mark.serving
 def test_an_object_store_that_starts_later_is_waited_for(
     kubectl: Callable[..., str], trial: dict[str, Any]
 ) -> None:
