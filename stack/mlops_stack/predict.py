@@ -54,18 +54,13 @@ def predict(stack: Stack, *, flights: str = "5") -> None:
     outputs = stack.outputs() if stack.exists() else {}
     if not outputs.get("kubeconfig"):
         raise PulumiError(f"stack {stack.name} is not up; run `make up STACK={stack.name}`")
-    if not serves(outputs):
+    if not outputs.get("gateway_url"):
         raise PredictError(
             f"stack {stack.name} serves no model; set `mlops-platform:servingEngines: both` in "
             f"{stack.file().name} and run `make up STACK={stack.name}`"
         )
     for line in lines(ask(outputs, int(flights))):
         report.plain(line)
-
-
-def serves(outputs: Mapping[str, Any]) -> bool:
-    """Return whether a stack's outputs name an engine that serves."""
-    return any(outputs.get(f"{engine}_url") for engine in ENGINES)
 
 
 def ask(outputs: Mapping[str, Any], flights: int) -> Said:

@@ -6,7 +6,7 @@ from pathlib import Path
 from mlops_stack import report
 from mlops_stack.keeping import archive
 from mlops_stack.keeping.archive import Archive, Manifest
-from mlops_stack.predict import ask, lines, serves
+from mlops_stack.predict import ask, lines
 from mlops_stack.pulumi_cli import PulumiError, Stack
 from mlops_stack.settings import Settings, SettingsError
 from mlops_stack.status import rows
@@ -41,7 +41,8 @@ def up(stack: Stack, *, started: float, restore: Path | None = None) -> None:
     report.plain("")
     outputs = stack.outputs()
     report.table(rows(stack.name, outputs))
-    if serves(outputs):
+    serves = bool(outputs.get("gateway_url"))
+    if serves:
         report.plain("")
         for line in lines(ask(outputs, 1)):
             report.plain(f"  {line}")
@@ -52,7 +53,7 @@ def up(stack: Stack, *, started: float, restore: Path | None = None) -> None:
     report.table(
         [
             *([again] if settings.layers == "all" else []),
-            *([(f"make predict{suffix}", "ask for more flights")] if serves(outputs) else []),
+            *([(f"make predict{suffix}", "ask for more flights")] if serves else []),
             (f"make status{suffix}", "whether everything still answers"),
             (f"make preview{suffix}", "what a change would do"),
             (f"make down{suffix}", "destroy all of it, and prove it"),
