@@ -6,7 +6,7 @@ PYTHON = .venv/bin/python
 STACK_COMMAND = $(PYTHON) -m mlops_stack
 
 .DEFAULT_GOAL := help
-.PHONY: help up preview run status down toolchain toolchain-in-a-hurry toolchain-status env envs reap rehearse images predict
+.PHONY: help up preview run status down toolchain toolchain-in-a-hurry toolchain-status env envs reap rehearse images predict canary promote rollback
 .PHONY: bootstrap pipeline lint test test-unit test-serving bench
 
 help: ## Show the commands
@@ -26,6 +26,15 @@ run: ## Run the pipeline and follow it [MONTHS=1-3] [PARAMETERS="iterations=200 
 
 predict: ## Real flights, and what each serving engine says of them [STACK=dev FLIGHTS=5]
 	@$(STACK_COMMAND) predict --stack $(STACK) --flights '$(or $(FLIGHTS),5)'
+
+canary: ## A version with a share of the requests, beside the champion: VERSION=2 [WEIGHT=10]
+	@$(STACK_COMMAND) canary --stack $(STACK) --version '$(VERSION)' --weight '$(or $(WEIGHT),10)'
+
+promote: ## The version that is tried becomes the champion
+	@$(STACK_COMMAND) promote --stack $(STACK)
+
+rollback: ## End a trial; without one, the champion of before serves again
+	@$(STACK_COMMAND) rollback --stack $(STACK)
 
 status: ## Where everything is, and whether it answers [STACK=dev]
 	@$(STACK_COMMAND) status --stack $(STACK)

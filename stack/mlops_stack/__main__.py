@@ -17,7 +17,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="mlops_stack", description=__doc__)
     parser.add_argument(
         "command",
-        choices=["up", "preview", "run", "status", "down", "env", "rehearse", "images", "predict"],
+        choices=[
+            *("up", "preview", "run", "status", "down", "env", "rehearse", "images", "predict"),
+            *("canary", "promote", "rollback"),
+        ],
     )
     parser.add_argument("--stack", default="dev", help="name of the stack (default: dev)")
     parser.add_argument(
@@ -41,6 +44,8 @@ def main() -> int:
     parser.add_argument("--keep", default="", help="what a down exports first: models or none")
     parser.add_argument("--keep-to", default="", help="folder that it goes to")
     parser.add_argument("--flights", default="5", help="how many flights a prediction is of")
+    parser.add_argument("--version", default="", help="registered version that a canary is of")
+    parser.add_argument("--weight", default="10", help="its share of the requests in percent")
     parser.add_argument("--push", default="", help="registry that images are pushed to")
     parser.add_argument("--restore", type=Path, help="folder of an export that an up begins with")
     # Intermixed: parameters come after options.
@@ -109,29 +114,45 @@ def _images(push: str) -> int:
 
 
 def _run(arguments: argparse.Namespace, stack: "Stack") -> int:
+    done = True
     match arguments.command:
         case "up":
-            return 0 if _up(stack, arguments) else 1
+            done = _up(stack, arguments)
         case "preview":
             from mlops_stack.previews.command import preview  # noqa: PLC0415
 
-            return 0 if preview(stack, form=arguments.format, base=arguments.base) else 1
+            done = preview(stack, form=arguments.format, base=arguments.base)
         case "run":
             from mlops_stack.run import run  # noqa: PLC0415
 
             run(stack, months=arguments.months, assignments=arguments.parameters)
-            return 0
         case "predict":
             from mlops_stack.predict import predict  # noqa: PLC0415
 
             predict(stack, flights=arguments.flights)
-            return 0
         case "status":
             from mlops_stack.status import status  # noqa: PLC0415
 
-            return 0 if status(stack) else 1
+            done = status(stack)
+        case "down":
+            done = _down(stack, arguments)
         case _:
-            return 0 if _down(stack, arguments) else 1
+            _serve(stack, arguments)
+    return 0 if done else 1
+
+
+def _serve(stack: "Stack", arguments: argparse.Namespace) -> None:
+    from mlops_stack.canary import canary, promote, rollback  # noqa: PLC0415
+    from mlops_stack.locks import working_on  # noqa: PLC0415
+
+    with working_on(stack.name, f"make {arguments.command}"):
+        match arguments.command:
+            case "canary":
+                canary(stack, version=arguments.version, weight=arguments.weight)
+            case "promote":
+                promote(stack)
+            case _:
+                rollback(stack)
 
 
 def _up(stack: "Stack", arguments: argparse.Namespace) -> bool:

@@ -6,13 +6,13 @@ from typing import Any, Final
 
 import httpx
 
+from flight_rollout import labelled_sample
+from flight_rollout.engine import Answer
+from flight_rollout.engines import ENGINES
+from flight_rollout.labelled_sample import Sample
 from mlops_stack import report
 from mlops_stack.pulumi_cli import PulumiError, Stack
 from mlops_toolchain import layout
-from mlops_workloads import labelled_sample
-from mlops_workloads.labelled_sample import Sample
-from mlops_workloads.served_version import ENGINES
-from mlops_workloads.serving_engine import Answer
 
 # A month that the pipeline neither trains on nor evaluates with, as it stands.
 _MONTH: Final = 6
@@ -73,7 +73,7 @@ def ask(outputs: Mapping[str, Any], flights: int) -> Said:
     Raises:
         PredictError: an engine does not answer, or with less than it was asked for.
     """
-    sample = labelled_sample.read(layout.dataset_dir(), month=_MONTH, flights=flights)
+    sample = labelled_sample.read(str(layout.dataset_dir()), month=_MONTH, flights=flights)
     answers = {}
     for name, engine in ENGINES.items():
         url = outputs.get(f"{name}_url")

@@ -9,23 +9,23 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from http.client import HTTPConnection, HTTPException
 from typing import Any
-from urllib.parse import urlsplit
 
 import pandas as pd
 import pytest
+import urllib3
 
+from flight_rollout import gateway, gateway_configuration
+from flight_rollout.gateway_configuration import Route
+from flight_rollout.kubectl import Kubectl
 from mlops_infra import object_store
 from mlops_infra.node.layout import StateFolder
 from mlops_infra.object_store import Connection
 from mlops_toolchain import layout
-from mlops_workloads import gateway_configuration
-from mlops_workloads.gateway_configuration import Route
+from mlops_workloads import rollout
 from tests.e2e.conftest import Commands
 
 READY_SECONDS = 120
-_GATEWAY = ("--namespace", "serving-gateway")
 _STORE = ("--namespace", "object-storage")
 
 
@@ -105,51 +105,39 @@ class Load:
         return self.answers.total() / self.seconds
 
     def _run(self) -> None:
-        # The standard library's client: what a request costs here, the servers do not get.
-        parts = urlsplit(self._url)
-        body, headers = json.dumps(self._body), {"Content-Type": "application/json"}
-        connection = HTTPConnection(parts.netloc, timeout=30)
+        # A light client, for what a request costs here, the servers do not get; as others do, it
+        # looks whether a connection is still there before it sends, and sends once.
+        pool = urllib3.PoolManager(1, timeout=30, retries=False)
         due = time.monotonic()
         while not self._stop.is_set():
             try:
-                connection.request("POST", parts.path, body, headers)
-                answer = connection.getresponse()
-                text = answer.read()
+                answer = pool.request("POST", self._url, json=self._body)
                 good = answer.status == 200
-                found = f"version {self._version(json.loads(text))}" if good else text.decode()
-            except (OSError, HTTPException) as error:
-                connection.close()
+                found = f"version {self._version(answer.json())}" if good else answer.data.decode()
+            except urllib3.exceptions.HTTPError as error:
                 found = repr(error)
             self.answers[found] += 1
             due += self._pause
             time.sleep(max(0.0, due - time.monotonic()))
-        connection.close()
-
-
-def configuration(kubectl: Callable[..., str]) -> str:
-    """Return the gateway's configuration."""
-    text = kubectl("get", "configmap", "serving-gateway", "--output", "json", *_GATEWAY)
-    return str(json.loads(text)["data"]["nginx.conf"])
-
-
-def configure(kubectl: Callable[..., str], configuration: str) -> None:
-    """Give the gateway another configuration, as an update does."""
-    patch = {"data": {"nginx.conf": configuration}}
-    kubectl("patch", "configmap", "serving-gateway", "--patch", json.dumps(patch), *_GATEWAY)
-    (name,) = kubectl("get", "deployments", "--output", "name", *_GATEWAY).split()
-    kubectl("rollout", "restart", name, *_GATEWAY)
-    kubectl("rollout", "status", name, "--timeout=90s", *_GATEWAY)
+        pool.clear()
 
 
 @contextmanager
-def routed(kubectl: Callable[..., str], outputs: dict[str, Any], route: Route) -> Iterator[str]:
+def routed(stack: Commands, route: Route) -> Iterator[str]:
     """Give the URL of a route that the gateway has meanwhile, instead of its own."""
-    original = configuration(kubectl)
-    configure(kubectl, gateway_configuration.render([route]))
+    outputs = stack.stack.outputs()
+    kubectl = kubectl_of(outputs)
+    own = gateway.read(kubectl)
+    gateway.write(kubectl, gateway_configuration.render([route]), instead_of=own)
     try:
         yield f"{outputs['gateway_url']}{route.path}"
     finally:
-        configure(kubectl, original)
+        gateway.write(kubectl, own.files, instead_of=gateway.read(kubectl))
+
+
+def kubectl_of(outputs: dict[str, Any]) -> Kubectl:
+    """Return what reads and writes the gateway's namespace."""
+    return Kubectl(rollout.access(outputs["kubeconfig"]), gateway.NAMESPACE)
 
 
 @contextmanager

@@ -11,11 +11,11 @@ from typing import Any
 import httpx
 import pytest
 
+from flight_rollout import inference_service, labelled_sample
+from flight_rollout.engine import State
+from flight_rollout.gateway_configuration import Backend, Route
 from mlops_infra.node.layout import StateFolder
 from mlops_toolchain import layout
-from mlops_workloads import inference_service, labelled_sample
-from mlops_workloads.gateway_configuration import Backend, Route
-from mlops_workloads.serving_engine import State
 from tests.cluster.conftest import Kubectl
 from tests.e2e import serving
 from tests.e2e.conftest import Commands
@@ -46,7 +46,7 @@ def kubectl(stack: Commands) -> Callable[..., str]:
 
 @pytest.fixture(scope="module")
 def rows() -> list[dict[str, Any]]:
-    return labelled_sample.read(layout.dataset_dir(), month=6, flights=20).rows
+    return labelled_sample.read(str(layout.dataset_dir()), month=6, flights=20).rows
 
 
 @pytest.fixture(scope="module")
@@ -190,16 +190,16 @@ def test_a_second_preview_shows_no_change(stack: Commands) -> None:
 
 @pytest.mark.serving
 def test_a_rolling_update_and_a_rollback_lose_no_request(
+    stack: Commands,
     record_property: Callable[[str, object], None],
     kubectl: Callable[..., str],
     trial: dict[str, Any],
     rows: list[dict[str, Any]],
-    outputs: dict[str, Any],
 ) -> None:
     _set_version(trial, "a")
     _serve(kubectl, trial)
     path, body = inference_service.request(rows[:1])
-    with serving.routed(kubectl, outputs, _route()) as url:
+    with serving.routed(stack, _route()) as url:
         with Load(f"{url}/{path}", body, _version) as load:
             for version in ("b", "a"):
                 _set_version(trial, version)
@@ -216,6 +216,7 @@ def test_a_rolling_update_and_a_rollback_lose_no_request(
 
 @pytest.mark.serving
 def test_a_killed_server_comes_back(
+    stack: Commands,
     kubectl: Callable[..., str],
     trial: dict[str, Any],
     rows: list[dict[str, Any]],
@@ -230,7 +231,7 @@ def test_a_killed_server_comes_back(
     assert len(pods) == 2
     path, body = inference_service.request(rows[:1])
     with (
-        serving.routed(kubectl, outputs, _route()) as url,
+        serving.routed(stack, _route()) as url,
         Load(f"{url}/{path}", body, _version) as load,
     ):
         time.sleep(3)

@@ -10,10 +10,10 @@ from typing import Any
 import httpx
 import pytest
 
+from flight_rollout import gateway, labelled_sample, seldon_deployment
+from flight_rollout.gateway_configuration import Backend, Route
 from mlops_infra.node.layout import StateFolder
 from mlops_toolchain import layout
-from mlops_workloads import gateway_configuration, labelled_sample, seldon_deployment
-from mlops_workloads.gateway_configuration import Backend, Route
 from tests.cluster.conftest import Kubectl
 from tests.e2e import serving
 from tests.e2e.conftest import Commands
@@ -41,7 +41,7 @@ def kubectl(stack: Commands) -> Callable[..., str]:
 
 @pytest.fixture(scope="module")
 def rows() -> list[dict[str, Any]]:
-    return labelled_sample.read(layout.dataset_dir(), month=6, flights=20).rows
+    return labelled_sample.read(str(layout.dataset_dir()), month=6, flights=20).rows
 
 
 @pytest.fixture(scope="module")
@@ -137,6 +137,7 @@ def test_a_second_preview_shows_no_change(stack: Commands) -> None:
 
 @pytest.mark.serving
 def test_two_predictors_get_the_traffic_of_the_manifest(
+    stack: Commands,
     outputs: dict[str, Any],
     kubectl: Callable[..., str],
     trial: dict[str, Any],
@@ -164,7 +165,7 @@ def test_two_predictors_get_the_traffic_of_the_manifest(
         ),
     )
     with (
-        serving.routed(kubectl, outputs, route) as url,
+        serving.routed(stack, route) as url,
         Load(
             f"{url}/api/v1.0/predictions", {"jsonData": rows[0]}, _version, per_second=150
         ) as load,
@@ -177,21 +178,21 @@ def test_two_predictors_get_the_traffic_of_the_manifest(
 
 @pytest.mark.serving
 def test_a_rolling_update_and_a_rollback_lose_no_request(
+    stack: Commands,
     record_property: Callable[[str, object], None],
     kubectl: Callable[..., str],
     trial: dict[str, Any],
     rows: list[dict[str, Any]],
-    outputs: dict[str, Any],
 ) -> None:
     _set_version(trial, "a")
     _serve(kubectl, trial)
-    with serving.routed(kubectl, outputs, _trial_route()) as url:
+    with serving.routed(stack, _trial_route()) as url:
         with Load(f"{url}/api/v1.0/predictions", {"jsonData": rows[0]}, _version) as load:
             for version in ("b", "a"):
                 _set_version(trial, version)
                 _serve(kubectl, trial)
                 time.sleep(20)
-            serving.configure(kubectl, gateway_configuration.render([_trial_route()]))
+            gateway.restart(serving.kubectl_of(stack.stack.outputs()))
         assert not load.failed
         assert load.seconds >= 60
         # How many a second fit is a figure of the machine.
@@ -213,6 +214,7 @@ def _trial_route() -> Route:
 
 @pytest.mark.serving
 def test_a_killed_server_comes_back(
+    stack: Commands,
     kubectl: Callable[..., str],
     trial: dict[str, Any],
     rows: list[dict[str, Any]],
@@ -224,7 +226,7 @@ def test_a_killed_server_comes_back(
     _serve(kubectl, trial)
     pods = kubectl("get", "pods", "--selector", f"seldon-deployment-id={NAME}", "--output", "name")
     with (
-        serving.routed(kubectl, outputs, _trial_route()) as url,
+        serving.routed(stack, _trial_route()) as url,
         Load(f"{url}/api/v1.0/predictions", {"jsonData": rows[0]}, _version) as load,
     ):
         time.sleep(3)

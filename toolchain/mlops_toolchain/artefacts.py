@@ -719,10 +719,11 @@ ARTEFACTS = (
         recipe=Image(
             name="flights",
             dockerfile="flights",
-            folders=("workloads/flight_delay",),
+            files=(("kubectl", "kubernetes", "kubectl"),),
+            folders=("workloads/flight_delay", "workloads/flight_rollout"),
             base="mlflow",
         ),
-        needs=("image-mlflow",),
+        needs=("image-mlflow", "kubernetes"),
         seconds=40,
         megabytes=2500,
     ),

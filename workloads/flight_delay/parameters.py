@@ -15,6 +15,7 @@ DEFAULTS: Final[Mapping[str, Any]] = {
     "leaves": 31,
     "candidates": [],
     "promotion_margin": 0.0,
+    "canary_percent": 0,
     "model_name": "flight-delay",
 }
 _HYPERPARAMETERS: Final[Mapping[str, tuple[type, float, float]]] = {
@@ -55,6 +56,12 @@ def validate(given: Mapping[str, Any]) -> dict[str, Any]:
     if not _is(margin, float) or not 0 <= margin <= 1:
         problems.append(
             f"promotion_margin is {margin!r}; write how much more ROC AUC promotes, from 0 to 1"
+        )
+    percent = found["canary_percent"]
+    if not _is(percent, int) or not 0 <= percent <= 99:
+        problems.append(
+            f"canary_percent is {percent!r}; write the share of the requests, from 1 to 99, that a "
+            "better model gets beside the champion, or 0 to replace it"
         )
     if not isinstance(found["model_name"], str) or not found["model_name"].strip():
         problems.append("model_name is empty; write the registered model's name")
@@ -124,7 +131,7 @@ def _is(value: Any, kind: type) -> bool:
 def _whole(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values with 4 for 4.0: Pulumi and JSON know one kind of number, the steps two."""
     kinds = {name: kind for name, (kind, _, _) in _HYPERPARAMETERS.items()}
-    kinds["evaluation_month"] = int
+    kinds["evaluation_month"] = kinds["canary_percent"] = int
     return {name: int(value) if kinds.get(name) is int else value for name, value in values.items()}
 
 

@@ -5,6 +5,7 @@ from types import ModuleType
 from typing import Any
 
 CHAMPION = "champion"
+PREVIOUS = "previous"
 
 
 class TrackingError(Exception):

@@ -44,6 +44,7 @@ def flight_delay(
     leaves: int = DEFAULTS["leaves"],
     candidates: list = DEFAULTS["candidates"],
     promotion_margin: float = DEFAULTS["promotion_margin"],
+    canary_percent: int = DEFAULTS["canary_percent"],
     model_name: str = DEFAULTS["model_name"],
 ) -> None:
     """Declare the graph.
@@ -58,6 +59,8 @@ def flight_delay(
         leaves: largest number of leaves of a tree.
         candidates: changes of the three to try; the best is trained on everything.
         promotion_margin: how much more ROC AUC than the champion's promotes.
+        canary_percent: share of the requests that a better model gets beside the champion; 0 lets
+            it replace the champion.
         model_name: name of the registered model, and of MLflow's experiment.
     """
     outcome = _step(
@@ -95,7 +98,12 @@ def flight_delay(
         ).set_caching_options(False)
         with dsl.If(verdict.outputs["better"] == True, name="better"):  # noqa: E712 - the DSL's form
             _step(
-                deploy(model=trained.outputs["model"], model_name=model_name),
+                deploy(
+                    model=trained.outputs["model"],
+                    model_name=model_name,
+                    data=data,
+                    canary_percent=canary_percent,
+                ),
                 cpu="100m",
-                memory="384Mi",
+                memory="512Mi",
             ).set_caching_options(False)

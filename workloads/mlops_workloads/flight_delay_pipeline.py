@@ -1,6 +1,6 @@
 """The flight-delay pipeline in a stack: what its steps need, its version, schedule and run."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ import yaml
 from flight_delay.parameters import validate
 from flight_pipeline.compile import COMPILED
 from flight_pipeline.settings import CONFIG_MAP, IMAGE, NAME, SECRET
+from flight_rollout import deploy_step
 from mlops_infra.buckets import Buckets
 from mlops_infra.cluster import Cluster
 from mlops_platform.kubeflow_pipelines import KubeflowPipelines
@@ -31,6 +32,8 @@ class FlightDelayPipelineArgs:
         buckets: where the outcome of each run is written.
         dataset: the flights.
         image: the steps' image, as this cluster names it.
+        servers: what serves the model, as `ModelServer.settings` has it.
+        serving: what must be there before a version can be deployed.
         parameters: changes of the pipeline's defaults.
         schedule: when it runs by itself, as cron with seconds; empty for never.
         run: whether `up` runs it and waits.
@@ -42,6 +45,8 @@ class FlightDelayPipelineArgs:
     buckets: Buckets
     dataset: Dataset
     image: str
+    servers: pulumi.Input[Sequence[dict[str, Any]]]
+    serving: Sequence[pulumi.Resource]
     parameters: Mapping[str, Any]
     schedule: str
     run: bool
@@ -116,7 +121,10 @@ class FlightDelayPipeline(pulumi.ComponentResource):
                 kubeconfig=args.cluster.kubeconfig,
                 experiment=NAME,
                 parameters=given,
-                opts=child,
+                # Its Deploy step rolls the model out.
+                opts=pulumi.ResourceOptions.merge(
+                    child, pulumi.ResourceOptions(depends_on=list(args.serving))
+                ),
             )
             self.model = ModelVersion(
                 f"{name}-model",
@@ -155,6 +163,7 @@ def _environment(
                 "MLFLOW_TRACKING_URI": args.mlflow.cluster_url,
                 # A server that fails has a reason; seven retries only hide it for minutes.
                 "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
+                deploy_step.VARIABLE: pulumi.Output.json_dumps(args.servers, sort_keys=True),
             },
             opts=child,
         ),

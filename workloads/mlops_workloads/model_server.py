@@ -1,24 +1,19 @@
-"""The champion behind an address: deployed by version, tested, and only then asked."""
+"""What serves the model on one engine: its credentials, and who may deploy versions there."""
 
-import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import pulumi
 import pulumi_kubernetes as kubernetes
 
+from flight_rollout import engine as serving
+from flight_rollout import inference_service, rollout
+from flight_rollout.engines import ENGINES
 from mlops_infra.buckets import Buckets
 from mlops_infra.cluster import Cluster
-from mlops_workloads import inference_service
-from mlops_workloads.gateway_configuration import Backend, Route
-from mlops_workloads.model_version import ModelVersion
-from mlops_workloads.served_version import ENGINES, ServedVersion
-from mlops_workloads.serving_engine import ServedModel
+from mlops_workloads.deployer import Deployer
 
-_NAME = "flight-delay"
 _CREDENTIALS = "flight-delay-object-store"
-# Where MLflow's server keeps what its clients call mlflow-artifacts:/.
-_ARTIFACTS = "mlflow-artifacts:"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,12 +23,12 @@ class ModelServerArgs:
     Attributes:
         engine: what serves it.
         cluster: where it runs.
-        buckets: where the model is, and its prediction log goes.
+        buckets: where models are, and the prediction log goes.
         namespace: namespace that the engine watches.
         server: Seldon's image of a server, or the name of KServe's runtime.
         model_name: registered model.
-        model: its version to serve.
         log_rate: share of the predictions that the log keeps, 0 to 1.
+        deployer: who deploys versions from within the cluster.
     """
 
     engine: Literal["kserve", "seldon"]
@@ -42,27 +37,25 @@ class ModelServerArgs:
     namespace: pulumi.Input[str]
     server: str
     model_name: str
-    model: ModelVersion
     log_rate: float
+    deployer: Deployer
 
 
 class ModelServer(pulumi.ComponentResource):
-    """One version of the model on an engine.
+    """The model on an engine, whatever its version.
 
-    A version is a SeldonDeployment or an InferenceService, with a name that no other had. A new
-    one replaces the old one: it is made first, the gateway follows when it has passed its test,
-    and the old one goes last. If it fails, the update ends with the reason, and the old one serves
-    on.
+    Which version serves is MLflow's to say, and `flight_rollout` sees to it: in an update by the
+    resource `Rollout`, in the cluster by the pipeline's Deploy step.
 
     Attributes:
         engine: what serves it.
-        route: its address in the gateway, known once the version has passed.
-        version: the version that serves.
+        settings: what a rollout needs to know, as `flight_rollout.engine.ModelServer` has it.
+        path: its address behind the gateway.
     """
 
     engine: str
-    route: pulumi.Output[Route]
-    version: pulumi.Output[str]
+    settings: pulumi.Output[dict[str, Any]]
+    path: pulumi.Output[str]
 
     def __init__(
         self, name: str, args: ModelServerArgs, opts: pulumi.ResourceOptions | None = None
@@ -73,40 +66,19 @@ class ModelServer(pulumi.ComponentResource):
             None,
             pulumi.ResourceOptions.merge(args.cluster.object_options(), opts),
         )
-        self.engine, engine = args.engine, ENGINES[args.engine]
+        self.engine = args.engine
         credentials = self._credentials(name, args)
-        manifest = pulumi.Output.all(
+        allowed = self._deployer_rights(name, args)
+        self.settings = pulumi.Output.all(
             namespace=args.namespace,
-            version=args.model.version,
-            uri=args.model.artifact_uri,
-            bucket=args.buckets.artifacts,
             credentials=credentials,
-        ).apply(lambda values: _manifest(args, **values))
-        deployment = kubernetes.apiextensions.CustomResource(
-            f"{name}-deployment",
-            api_version=engine.API_VERSION,
-            kind=engine.KIND,
-            metadata=manifest.apply(lambda body: body["metadata"]),
-            spec=manifest.apply(lambda body: body["spec"]),
-            opts=pulumi.ResourceOptions(parent=self),
+            bucket=args.buckets.artifacts,
+            allowed=allowed.id,
+        ).apply(lambda values: asdict(_settings(args, values)))
+        self.path = pulumi.Output.from_input(args.namespace).apply(
+            lambda namespace: rollout.path(args.engine, str(namespace))
         )
-        served = ServedVersion(
-            f"{name}-test",
-            engine=args.engine,
-            kubeconfig=args.cluster.kubeconfig,
-            namespace=args.namespace,
-            # NAMESPACE/NAME
-            deployment=deployment.id.apply(lambda it: it.rpartition("/")[2]),
-            version=args.model.version,
-            manifest=manifest.apply(lambda body: json.dumps(body, sort_keys=True)),
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[deployment]),
-        )
-        self.version = served.version
-        # By what the test gives: until it passes, nothing asks the version.
-        self.route = pulumi.Output.all(served.id, served.deployment, args.namespace).apply(
-            lambda values: _route(args.engine, str(values[1]), str(values[2]))
-        )
-        self.register_outputs({"version": self.version})
+        self.register_outputs({"settings": self.settings})
 
     def _credentials(self, name: str, args: ModelServerArgs) -> pulumi.Output[str]:
         """Register what a server reads the object store by, and return its name."""
@@ -143,25 +115,33 @@ class ModelServer(pulumi.ComponentResource):
         )
         return account.metadata.name
 
-
-def _manifest(
-    args: ModelServerArgs, *, namespace: str, version: str, uri: str, bucket: str, credentials: str
-) -> dict[str, Any]:
-    return ENGINES[args.engine].manifest(
-        ServedModel(
-            prefix=f"{_NAME}-v{version}-",
-            namespace=namespace,
-            server=args.server,
-            model=args.model_name,
-            version=version,
-            uri=f"s3://{bucket}/mlflow/{uri.removeprefix(_ARTIFACTS).lstrip('/')}",
-            credentials=credentials,
-            log_bucket=bucket,
-            log_rate=args.log_rate,
+    def _deployer_rights(self, name: str, args: ModelServerArgs) -> kubernetes.rbac.v1.RoleBinding:
+        engine = ENGINES[args.engine]
+        rules: list[kubernetes.rbac.v1.PolicyRuleArgsDict] = [
+            {
+                "api_groups": [engine.API_VERSION.partition("/")[0]],
+                "resources": [f"{engine.KIND.lower()}s"],
+                "verbs": ["get", "list", "create", "delete"],
+            },
+            {"api_groups": ["apps"], "resources": ["deployments"], "verbs": ["get", "list"]},
+            {"api_groups": [""], "resources": ["pods", "services"], "verbs": ["get", "list"]},
+            # A version is asked before the gateway knows it.
+            {"api_groups": [""], "resources": ["pods/portforward"], "verbs": ["create"]},
+        ]
+        return args.deployer.may(
+            f"{name}-deployer", args.namespace, rules, pulumi.ResourceOptions(parent=self)
         )
+
+
+def _settings(args: ModelServerArgs, values: dict[str, Any]) -> serving.ModelServer:
+    bucket = str(values["bucket"])
+    return serving.ModelServer(
+        engine=args.engine,
+        namespace=str(values["namespace"]),
+        server=args.server,
+        model=args.model_name,
+        credentials=str(values["credentials"]),
+        artifacts=f"s3://{bucket}/mlflow",
+        log_bucket=bucket,
+        log_rate=args.log_rate,
     )
-
-
-def _route(engine: str, deployment: str, namespace: str) -> Route:
-    backend = Backend(host=ENGINES[engine].host(deployment, namespace), weight=100)
-    return Route(engine=engine, namespace=namespace, name=_NAME, backends=(backend,))

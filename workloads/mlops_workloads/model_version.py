@@ -12,9 +12,9 @@ from pulumi.dynamic import (
     UpdateResult,
 )
 
-_ALIAS = "champion"
-_OUTPUTS = ("version", "run_id", "metrics", "artifact_uri")
-_TIMEOUT_SECONDS = 30
+from flight_rollout.registry import CHAMPION, Registry
+
+_OUTPUTS = ("version", "run_id", "metrics")
 
 
 class ModelNotFoundError(Exception):
@@ -22,47 +22,25 @@ class ModelNotFoundError(Exception):
 
 
 def find_champion(tracking_uri: str, model: str) -> dict[str, Any] | None:
-    """Return version, run id, metrics and address of the model's champion, or None.
+    """Return version, run id and metrics of the model's champion, or None.
 
     Args:
         tracking_uri: MLflow's address.
         model: the registered model's name.
+
+    Raises:
+        RegistryError: MLflow does not answer.
     """
-    found = _get(tracking_uri, "registered-models/alias", name=model, alias=_ALIAS)
+    registry = Registry(tracking_uri, model)
+    found = registry.by_alias(CHAMPION)
     if found is None:
         return None
-    version = found["model_version"]
-    # A version of other origin has no run, or one that is gone.
-    run_id = version.get("run_id", "")
-    run = _get(tracking_uri, "runs/get", run_id=run_id) if run_id else None
-    files = _get(
-        tracking_uri, "model-versions/get-download-uri", name=model, version=version["version"]
-    )
-    metrics = run["run"]["data"].get("metrics", []) if run else []
+    metrics = registry.metrics(found)
     return {
-        "version": str(version["version"]),
-        "run_id": run_id,
-        "metrics": {m["key"]: round(m["value"], 4) for m in sorted(metrics, key=_key)},
-        "artifact_uri": files["artifact_uri"] if files else "",
+        "version": found.version.number,
+        "run_id": found.run_id,
+        "metrics": {name: round(metrics[name], 4) for name in sorted(metrics)},
     }
-
-
-def _key(metric: dict[str, Any]) -> str:
-    return str(metric["key"])
-
-
-def _get(tracking_uri: str, path: str, **query: str) -> dict[str, Any] | None:
-    """Return MLflow's answer, or None for what it does not know."""
-    import httpx  # noqa: PLC0415 - only the provider's process talks to MLflow
-
-    url = f"{tracking_uri}/api/2.0/mlflow/{path}"
-    response = httpx.get(url, params=query, timeout=_TIMEOUT_SECONDS)
-    if response.status_code in (httpx.codes.NOT_FOUND, httpx.codes.BAD_REQUEST) and (
-        response.json().get("error_code") in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
-    ):
-        return None
-    result: dict[str, Any] = response.raise_for_status().json()
-    return result
 
 
 class ModelVersionProvider(ResourceProvider):
@@ -82,8 +60,6 @@ class ModelVersionProvider(ResourceProvider):
         """Replace for another model; look again after another run or at another address."""
         replaces = ["model"] if olds.get("model") != news.get("model") else []
         moved = any(olds.get(key) != news.get(key) for key in ("tracking_uri", "after"))
-        # Stacks of before know no address yet.
-        moved = moved or "artifact_uri" not in olds
         return DiffResult(changes=bool(replaces) or moved, replaces=replaces)
 
     def update(self, _id: str, _olds: dict[str, Any], news: dict[str, Any]) -> UpdateResult:
@@ -112,13 +88,11 @@ class ModelVersion(Resource, module="mlops", name="ModelVersion"):
         version: its number.
         run_id: the run that trained it.
         metrics: the run's metrics by name.
-        artifact_uri: where its files are, as MLflow's server names it.
     """
 
     version: pulumi.Output[str]
     run_id: pulumi.Output[str]
     metrics: pulumi.Output[dict[str, float]]
-    artifact_uri: pulumi.Output[str]
 
     def __init__(
         self,

@@ -6,15 +6,11 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_kubernetes as kubernetes
 
+from flight_rollout import gateway, gateway_configuration
 from mlops_infra.cluster import Cluster
 from mlops_infra.pod_security import RESTRICTED_CONTAINER, restricted_pod
-from mlops_workloads.gateway_configuration import PORT
+from mlops_workloads.deployer import Deployer
 
-_NAMESPACE = "serving-gateway"
-_LABELS = {
-    "app.kubernetes.io/name": "serving-gateway",
-    "app.kubernetes.io/part-of": "mlops-platform",
-}
 # nginx does not read resolv.conf itself.
 _START = """
 set -eu
@@ -25,6 +21,8 @@ exec nginx -c /tmp/nginx.conf -e /dev/stderr -g 'daemon off;'
 # Clients learn late that a Pod ends: it takes requests until they have, and ends with the last one.
 _STOP = "sleep 5; kill -QUIT 1; while kill -0 1; do sleep 0.2; done"
 
+_DIGEST = hashlib.sha256(gateway_configuration.BASE.encode()).hexdigest()[:16]
+
 
 @dataclass(frozen=True, kw_only=True)
 class ServingGatewayArgs:
@@ -33,24 +31,25 @@ class ServingGatewayArgs:
     Attributes:
         cluster: where it runs.
         image: its image.
-        configuration: what `gateway_configuration.render` returned.
+        deployer: who deploys versions from within the cluster.
     """
 
     cluster: Cluster
     image: str
-    configuration: pulumi.Input[str]
+    deployer: Deployer
 
 
 class ServingGateway(pulumi.ComponentResource):
     """nginx in front of all model servers.
 
-    Another configuration is another Pod, which takes over before the old one ends: a weight counts
-    when the update ends, not when the node next looks at its ConfigMaps.
+    Its routes are not here: `flight_rollout.gateway` writes them, as versions come and go.
 
     Attributes:
+        namespace: where it is.
         url: its address on this machine.
     """
 
+    namespace: pulumi.Output[str]
     url: pulumi.Output[str]
 
     def __init__(
@@ -66,7 +65,7 @@ class ServingGateway(pulumi.ComponentResource):
         namespace = kubernetes.core.v1.Namespace(
             f"{name}-namespace",
             metadata={
-                "name": _NAMESPACE,
+                "name": gateway.NAMESPACE,
                 "labels": {"pod-security.kubernetes.io/enforce": "restricted"},
             },
             opts=child,
@@ -74,24 +73,21 @@ class ServingGateway(pulumi.ComponentResource):
         configuration = kubernetes.core.v1.ConfigMap(
             f"{name}-configuration",
             metadata={"name": "serving-gateway", "namespace": namespace.metadata.name},
-            data={"nginx.conf": args.configuration},
+            data={"nginx.conf": gateway_configuration.BASE},
             opts=child,
         )
         deployment = kubernetes.apps.v1.Deployment(
             f"{name}-server",
-            metadata={"namespace": namespace.metadata.name, "labels": _LABELS},
+            metadata={"namespace": namespace.metadata.name, "labels": gateway.LABELS},
             spec={
                 "replicas": 1,
-                "selector": {"match_labels": _LABELS},
+                "selector": {"match_labels": gateway.LABELS},
                 "strategy": {"rolling_update": {"max_surge": 1, "max_unavailable": 0}},
                 "template": {
                     "metadata": {
-                        "labels": _LABELS,
-                        "annotations": {
-                            "mlops-platform/configuration": pulumi.Output.from_input(
-                                args.configuration
-                            ).apply(_digest)
-                        },
+                        "labels": gateway.LABELS,
+                        # nginx reads it at its start.
+                        "annotations": {"mlops-platform/configuration": _DIGEST},
                     },
                     "spec": _pod(args.image, configuration.metadata.name),
                 },
@@ -100,21 +96,35 @@ class ServingGateway(pulumi.ComponentResource):
         )
         service = kubernetes.core.v1.Service(
             f"{name}-service",
-            metadata={"name": "gateway", "namespace": namespace.metadata.name, "labels": _LABELS},
+            metadata={
+                "name": "gateway",
+                "namespace": namespace.metadata.name,
+                "labels": gateway.LABELS,
+            },
             spec={
                 "type": "NodePort",
-                "selector": _LABELS,
+                "selector": gateway.LABELS,
                 "ports": [{"name": "http", "port": 80, "target_port": "http"}],
             },
             # It waits for Pods, which a version that fails its test never gets.
             opts=pulumi.ResourceOptions(parent=self, depends_on=[deployment]),
         )
+        self.namespace = namespace.metadata.name
+        self._deployer_rights(name, args.deployer)
         self.url = args.cluster.node_url(service.spec.ports[0].node_port, after=deployment.id)
         self.register_outputs({"url": self.url})
 
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    def _deployer_rights(self, name: str, deployer: Deployer) -> None:
+        rules: list[kubernetes.rbac.v1.PolicyRuleArgsDict] = [
+            {"api_groups": [""], "resources": ["pods"], "verbs": ["get", "list"]},
+            {"api_groups": [""], "resources": ["configmaps"], "verbs": ["get", "create", "update"]},
+            {
+                "api_groups": ["apps"],
+                "resources": ["deployments"],
+                "verbs": ["get", "list", "watch", "patch"],
+            },
+        ]
+        deployer.may(f"{name}-deployer", self.namespace, rules, pulumi.ResourceOptions(parent=self))
 
 
 def _pod(image: str, configuration: pulumi.Output[str]) -> kubernetes.core.v1.PodSpecArgsDict:
@@ -128,7 +138,7 @@ def _pod(image: str, configuration: pulumi.Output[str]) -> kubernetes.core.v1.Po
                 "image_pull_policy": "IfNotPresent",
                 "command": ["/bin/sh", "-c", _START],
                 "lifecycle": {"pre_stop": {"exec_": {"command": ["/bin/sh", "-c", _STOP]}}},
-                "ports": [{"name": "http", "container_port": PORT}],
+                "ports": [{"name": "http", "container_port": gateway_configuration.PORT}],
                 "security_context": RESTRICTED_CONTAINER,
                 "readiness_probe": {
                     "http_get": {"path": "/healthz", "port": "http"},
@@ -145,12 +155,19 @@ def _pod(image: str, configuration: pulumi.Output[str]) -> kubernetes.core.v1.Po
                 },
                 "volume_mounts": [
                     {"name": "configuration", "mount_path": "/etc/gateway", "read_only": True},
+                    {
+                        "name": "routes",
+                        "mount_path": gateway_configuration.ROUTES_FOLDER,
+                        "read_only": True,
+                    },
                     {"name": "tmp", "mount_path": "/tmp"},  # noqa: S108
                 ],
             }
         ],
         "volumes": [
             {"name": "configuration", "config_map": {"name": configuration}},
+            # Not there before the first rollout.
+            {"name": "routes", "config_map": {"name": gateway.ROUTES, "optional": True}},
             {"name": "tmp", "empty_dir": {}},
         ],
     }

@@ -12,7 +12,6 @@ FOUND = {
     "version": "3",
     "run_id": "r",
     "metrics": {"roc_auc": 0.7},
-    "artifact_uri": "mlflow-artifacts:/1",
 }
 
 

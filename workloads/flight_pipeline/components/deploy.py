@@ -1,4 +1,4 @@
-"""Deploy: the model becomes the registered champion."""
+"""Deploy: the model is registered, served, and becomes the champion."""
 
 from kfp import dsl
 
@@ -6,8 +6,15 @@ from flight_pipeline.settings import IMAGE
 
 
 @dsl.component(base_image=IMAGE, packages_to_install=[], install_kfp_package=False)
-def deploy(model: dsl.Input[dsl.Model], model_name: str) -> str:
-    """Register the model, point the alias `champion` at it, and return the version."""
-    from flight_delay.deploy import deploy as promote
+def deploy(
+    model: dsl.Input[dsl.Model], model_name: str, data: str = "", canary_percent: int = 0
+) -> str:
+    """Register the model, let the model servers roll it out, promote it; return the version."""
+    from flight_rollout import deploy_step
 
-    return promote(run_id=model.metadata["mlflow_run_id"], model_name=model_name)
+    return deploy_step.deploy(
+        run_id=model.metadata["mlflow_run_id"],
+        model_name=model_name,
+        data=data,
+        canary_percent=canary_percent,
+    )

@@ -1,7 +1,7 @@
 import pytest
 
-from mlops_workloads import gateway_configuration
-from mlops_workloads.gateway_configuration import Backend, Route, RouteError
+from flight_rollout import gateway_configuration
+from flight_rollout.gateway_configuration import Backend, Route, RouteError
 
 
 def _route(*weights: int, name: str = "flight-delay") -> Route:
@@ -10,15 +10,15 @@ def _route(*weights: int, name: str = "flight-delay") -> Route:
 
 
 def test_weights_are_shares_and_the_last_takes_the_rest() -> None:
-    text = gateway_configuration.render([_route(90, 10)])
-    assert "    90% v1:9000;\n    * v2:9000;\n" in text
-    assert "location ~ ^/seldon/seldon/flight-delay/(.*)$" in text
+    files = gateway_configuration.render([_route(90, 10)])
+    assert "  90% v1:9000;\n  * v2:9000;\n" in files["splits.conf"]
+    assert "location ~ ^/seldon/seldon/flight-delay/(.*)$" in files["locations.conf"]
 
 
 def test_a_version_without_weight_gets_no_request() -> None:
-    text = gateway_configuration.render([_route(100, 0)])
+    text = gateway_configuration.render([_route(100, 0)])["splits.conf"]
     assert "v2:9000" not in text
-    assert "    * v1:9000;" in text
+    assert "  * v1:9000;" in text
 
 
 @pytest.mark.parametrize("weights", [(90,), (60, 60), (), (110, -10)])

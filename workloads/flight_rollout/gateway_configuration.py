@@ -49,17 +49,13 @@ class Route:
         return f"/{self.engine}/{self.namespace}/{self.name}"
 
 
-def render(routes: Sequence[Route]) -> str:
-    """Return the configuration; `RESOLVER` stands for the address of the cluster's DNS.
+# Where the routes' files are in the gateway's container.
+ROUTES_FOLDER: Final = "/etc/gateway-routes"
+_SPLITS, _LOCATIONS = "splits.conf", "locations.conf"
 
-    Raises:
-        RouteError: a name that no path can hold, an address twice, or weights that do not sum to
-            100.
-    """
-    _check(routes)
-    splits = "".join(_split(number, route) for number, route in enumerate(routes))
-    locations = "".join(_location(number, route) for number, route in enumerate(routes))
-    return f"""worker_processes 1;
+# `RESOLVER` stands for the address of the cluster's DNS. Until something is rolled out there are
+# no routes: a pattern that matches no file is no error.
+BASE: Final = f"""worker_processes 1;
 pid /tmp/nginx.pid;
 error_log /dev/stderr warn;
 events {{ worker_connections 1024; }}
@@ -75,7 +71,8 @@ http {{
   client_max_body_size 8m;
   client_body_buffer_size 1m;
   resolver RESOLVER valid=5s ipv6=off;
-{splits}  server {{
+  include {ROUTES_FOLDER}/{_SPLITS}*;
+  server {{
     listen {PORT} backlog=1024;
     # Anything that a client sends twice is a prediction twice, which harms nobody: a server that
     # ends between two requests costs none.
@@ -85,10 +82,25 @@ http {{
     proxy_read_timeout 30s;
     proxy_set_header X-Request-ID $request_id;
     location = /healthz {{ return 200 "ok\\n"; }}
-{locations}    location / {{ return 404 "no model is at this address\\n"; }}
+    include {ROUTES_FOLDER}/{_LOCATIONS}*;
+    location / {{ return 404 "no model is at this address\\n"; }}
   }}
 }}
 """
+
+
+def render(routes: Sequence[Route]) -> dict[str, str]:
+    """Return the files of `ROUTES_FOLDER` by name.
+
+    Raises:
+        RouteError: a name that no path can hold, an address twice, or weights that do not sum to
+            100.
+    """
+    _check(routes)
+    return {
+        _SPLITS: "".join(_split(number, route) for number, route in enumerate(routes)),
+        _LOCATIONS: "".join(_location(number, route) for number, route in enumerate(routes)),
+    }
 
 
 def _check(routes: Sequence[Route]) -> None:
@@ -109,14 +121,14 @@ def _check(routes: Sequence[Route]) -> None:
 
 def _split(number: int, route: Route) -> str:
     shares = [backend for backend in route.backends if backend.weight]
-    lines = [f"    {each.weight}% {each.host};" for each in shares[:-1]]
+    lines = [f"  {each.weight}% {each.host};" for each in shares[:-1]]
     # The last takes the rest, so that no request is without a server.
-    lines.append(f"    * {shares[-1].host};")
-    return f"  split_clients $request_id $backend{number} {{\n" + "\n".join(lines) + "\n  }\n"
+    lines.append(f"  * {shares[-1].host};")
+    return f"split_clients $request_id $backend{number} {{\n" + "\n".join(lines) + "\n}\n"
 
 
 def _location(number: int, route: Route) -> str:
     return (
-        f"    location ~ ^{route.path}/(.*)$ {{\n"
-        f"      proxy_pass http://$backend{number}/$1$is_args$args;\n    }}\n"
+        f"location ~ ^{route.path}/(.*)$ {{\n"
+        f"  proxy_pass http://$backend{number}/$1$is_args$args;\n}}\n"
     )

@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 
@@ -19,24 +18,24 @@ class Sample:
     late: list[bool]
 
 
-def read(folder: Path, *, month: int, flights: int) -> Sample:
+def read(source: str, *, month: int, flights: int) -> Sample:
     """Return flights of a month of 2013, the same ones each time.
 
     Args:
-        folder: the Parquet files.
+        source: folder of the Parquet files, or `s3://bucket/prefix`.
         month: 1 to 12.
         flights: number of flights.
 
     Raises:
-        DatasetError: the folder does not hold them.
+        DatasetError: they are not there.
     """
     # Seconds, which a preview that imports the module must not cost
     from flight_delay import dataset, features  # noqa: PLC0415
 
-    source = dataset.Source(uri=str(folder))
-    arrived = source.read_flights((month,)).dropna(subset=["arr_delay"])
+    files = dataset.Source(uri=source)
+    arrived = files.read_flights((month,)).dropna(subset=["arr_delay"])
     chosen = arrived.sample(flights, random_state=month)
-    frame = features.build(chosen, source.read_weather())
+    frame = features.build(chosen, files.read_weather())
     rows = [
         {str(k): None if isinstance(v, float) and math.isnan(v) else v for k, v in row.items()}
         for row in frame.to_dict("records")

@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from mlops_workloads.serving_engine import Answer, Get, ServedModel, State
+from flight_rollout.engine import Answer, Get, ModelServer, State, Version
 
 API_VERSION: Final = "serving.kserve.io/v1beta1"
 KIND: Final = "InferenceService"
@@ -21,13 +21,13 @@ _FINAL: Final = frozenset(
 )
 
 
-def manifest(served: ServedModel) -> dict[str, Any]:
+def manifest(server: ModelServer, version: Version) -> dict[str, Any]:
     """Return the InferenceService."""
     variables = {
-        "REGISTERED_MODEL": served.model,
-        "MODEL_VERSION": served.version,
-        "PREDICTION_LOG_BUCKET": served.log_bucket,
-        "PREDICTION_LOG_RATE": f"{served.log_rate:g}",
+        "REGISTERED_MODEL": server.model,
+        "MODEL_VERSION": version.number,
+        "PREDICTION_LOG_BUCKET": server.log_bucket,
+        "PREDICTION_LOG_RATE": f"{server.log_rate:g}",
         # KServe's defaults for MLServer: a class by the model's format, in a label that it writes
         # over, and the InferenceService's name.
         "MLSERVER_MODEL_IMPLEMENTATION": _RUNTIME_CLASS,
@@ -37,10 +37,10 @@ def manifest(served: ServedModel) -> dict[str, Any]:
     model = {
         "modelFormat": {"name": "mlflow"},
         "protocolVersion": "v2",
-        "runtime": served.server,
-        "storageUri": served.uri,
+        "runtime": server.server,
+        "storageUri": version.address(server.artifacts),
         "env": [{"name": name, "value": value} for name, value in variables.items()],
-        "envFrom": [{"secretRef": {"name": served.credentials}}],
+        "envFrom": [{"secretRef": {"name": server.credentials}}],
         "readinessProbe": {
             "httpGet": {"path": f"/v2/models/{_MODEL}/ready", "port": 8080},
             "periodSeconds": 1,
@@ -57,7 +57,7 @@ def manifest(served: ServedModel) -> dict[str, Any]:
         },
     }
     predictor = {
-        "serviceAccountName": served.credentials,
+        "serviceAccountName": server.credentials,
         "automountServiceAccountToken": False,
         "minReplicas": 1,
         # A new server answers before the old one goes.
@@ -73,8 +73,7 @@ def manifest(served: ServedModel) -> dict[str, Any]:
         "apiVersion": API_VERSION,
         "kind": KIND,
         "metadata": {
-            "generateName": served.prefix,
-            "namespace": served.namespace,
+            "namespace": server.namespace,
             "annotations": {
                 # Without it KServe makes an autoscaler, which needs metrics that few clusters have.
                 "serving.kserve.io/autoscalerClass": "none",

@@ -4,21 +4,21 @@ from typing import Any
 
 import pytest
 
-from mlops_workloads import inference_service
-from mlops_workloads.serving_engine import ServedModel, State
+from flight_rollout import inference_service
+from flight_rollout.engine import ModelServer, State, Version
 
-SERVED = ServedModel(
-    prefix="flight-delay-v3-",
+SERVER = ModelServer(
+    engine="kserve",
     namespace="serving",
     server="kserve-mlserver",
     model="flight-delay",
-    version="3",
-    uri="s3://artifacts/mlflow/1/models/m/artifacts",
     credentials="flight-delay-object-store",
+    artifacts="s3://artifacts/mlflow",
     log_bucket="artifacts",
     log_rate=0.5,
 )
-BODY = inference_service.manifest(SERVED)
+VERSION = Version(number="3", uri="mlflow-artifacts:/1/models/m/artifacts")
+BODY = inference_service.manifest(SERVER, VERSION)
 MODEL = BODY["spec"]["predictor"]["model"]
 LOADED = {
     "conditions": [{"type": "Ready", "status": "True"}],
@@ -67,7 +67,7 @@ def _ended(message: str) -> dict[str, Any]:
 def test_the_server_loads_one_version_with_our_runtime() -> None:
     variables = {each["name"]: each["value"] for each in MODEL["env"]}
     assert variables["MLSERVER_MODEL_IMPLEMENTATION"].endswith(".FlightDelayRuntime")
-    assert MODEL["storageUri"] == SERVED.uri
+    assert MODEL["storageUri"] == SERVER.uri
     assert variables["MODEL_VERSION"] == "3"
     assert {"requests", "limits"} <= set(MODEL["resources"])
 
@@ -75,8 +75,8 @@ def test_the_server_loads_one_version_with_our_runtime() -> None:
 def test_it_holds_no_credentials_and_makes_no_autoscaler() -> None:
     annotations = BODY["metadata"]["annotations"]
     assert annotations["serving.kserve.io/autoscalerClass"] == "none"
-    assert MODEL["envFrom"] == [{"secretRef": {"name": SERVED.credentials}}]
-    assert BODY["spec"]["predictor"]["serviceAccountName"] == SERVED.credentials
+    assert MODEL["envFrom"] == [{"secretRef": {"name": SERVER.credentials}}]
+    assert BODY["spec"]["predictor"]["serviceAccountName"] == SERVER.credentials
 
 
 def test_a_version_that_is_rolled_out_is_ready() -> None:

@@ -2,27 +2,27 @@
 
 from typing import Any
 
-from mlops_workloads import seldon_deployment
-from mlops_workloads.serving_engine import ServedModel
+from flight_rollout import seldon_deployment
+from flight_rollout.engine import ModelServer, Version
 from seldon_controller import manifest, objects
 from seldon_controller.objects import Images
 
 _NAME = "flight-delay-v3-abcde"
-_MODEL = ServedModel(
-    prefix="flight-delay-v3-",
+SERVER = ModelServer(
+    engine="seldon",
     namespace="seldon",
     server="local/server:1",
     model="flight-delay",
-    version="3",
-    uri="s3://artifacts/mlflow/1/models/m-1/artifacts",
     credentials="store",
+    artifacts="s3://artifacts/mlflow",
     log_bucket="artifacts",
     log_rate=0.5,
 )
+VERSION = Version(number="3", uri="mlflow-artifacts:/1/models/m/artifacts")
 
 
 def _body() -> dict[str, Any]:
-    body = seldon_deployment.manifest(_MODEL)
+    body = seldon_deployment.manifest(SERVER, VERSION)
     body["metadata"] |= {"name": _NAME, "generation": 1, "uid": "u"}
     return body
 
@@ -33,7 +33,7 @@ def _children() -> objects.Children:
 
 
 def test_the_gateway_finds_its_service() -> None:
-    name, _, rest = seldon_deployment.host(_NAME, _MODEL.namespace).partition(".")
+    name, _, rest = seldon_deployment.host(_NAME, SERVER.namespace).partition(".")
     services = {each["metadata"]["name"]: each for each in _children().services}
     ports = [port["port"] for port in services[name]["spec"]["ports"]]
     assert rest.startswith("seldon.svc.")

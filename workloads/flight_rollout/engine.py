@@ -2,36 +2,58 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
+
+_ARTIFACTS: Final = "mlflow-artifacts:"
 
 
 @dataclass(frozen=True, kw_only=True)
-class ServedModel:
-    """What is served.
+class ModelServer:
+    """What serves a model, whatever its version.
 
     Attributes:
-        prefix: begin of the manifest's name. The cluster adds some letters: a version that returns
-            while it still serves from before must not be taken for that, and removed with it.
-        namespace: where it is.
-        server: what runs it: Seldon's image, or KServe's runtime.
+        engine: kserve or seldon.
+        namespace: where its manifests are.
+        server: what runs a version: Seldon's image, or KServe's runtime.
         model: registered model.
-        version: its version.
-        uri: S3 address of what MLflow logged.
         credentials: name of the Secret with S3's endpoint, region and keys as the SDK's variables,
             and of the service account that stands for it where an engine asks for one.
+        artifacts: S3 address of what MLflow's server calls mlflow-artifacts:/.
         log_bucket: bucket of the prediction log; empty for none.
         log_rate: share of the predictions that it keeps, 0 to 1.
     """
 
-    prefix: str
+    engine: str
     namespace: str
     server: str
     model: str
-    version: str
-    uri: str
     credentials: str
+    artifacts: str
     log_bucket: str
     log_rate: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Version:
+    """A registered version of a model.
+
+    Attributes:
+        number: its number.
+        uri: where its files are, as MLflow's server names it.
+    """
+
+    number: str
+    uri: str
+
+    def address(self, artifacts: str) -> str:
+        """Return the S3 address of its files.
+
+        Args:
+            artifacts: what stands for mlflow-artifacts:/.
+        """
+        if not self.uri.startswith(_ARTIFACTS):
+            return self.uri
+        return f"{artifacts}/{self.uri.removeprefix(_ARTIFACTS).lstrip('/')}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,8 +108,8 @@ class Engine(Protocol):
     def SERVICE_PORT(self) -> int:  # noqa: N802 - a constant of the module
         """TCP port of a server's Service."""
 
-    def manifest(self, served: ServedModel) -> dict[str, Any]:
-        """Return what serves a version."""
+    def manifest(self, server: ModelServer, version: Version) -> dict[str, Any]:
+        """Return what serves a version, without a name."""
 
     def service(self, name: str) -> str:
         """Return the name of the Service of a manifest's servers."""

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from mlops_workloads.serving_engine import Answer, Get, ServedModel, State
+from flight_rollout.engine import Answer, Get, ModelServer, State, Version
 
 API_VERSION: Final = "machinelearning.seldon.io/v1"
 KIND: Final = "SeldonDeployment"
@@ -12,21 +12,21 @@ SERVICE_PORT: Final = 9000
 _CONTAINER = "model"
 
 
-def manifest(served: ServedModel) -> dict[str, Any]:
+def manifest(server: ModelServer, version: Version) -> dict[str, Any]:
     """Return the SeldonDeployment; both the official operator and the small controller read it."""
     variables = {
-        "REGISTERED_MODEL": served.model,
-        "PREDICTION_LOG_BUCKET": served.log_bucket,
-        "PREDICTION_LOG_RATE": f"{served.log_rate:g}",
+        "REGISTERED_MODEL": server.model,
+        "PREDICTION_LOG_BUCKET": server.log_bucket,
+        "PREDICTION_LOG_RATE": f"{server.log_rate:g}",
         # Everyone asks by HTTP, and a gRPC server is two more processes.
         "GRPC_WORKERS": "0",
     }
     container = {
         "name": _CONTAINER,
-        "image": served.server,
+        "image": server.server,
         "imagePullPolicy": "IfNotPresent",
         "env": [{"name": key, "value": value} for key, value in variables.items()],
-        "envFrom": [{"secretRef": {"name": served.credentials}}],
+        "envFrom": [{"secretRef": {"name": server.credentials}}],
         "readinessProbe": {
             "httpGet": {"path": "/health/ping", "port": "http"},
             "periodSeconds": 1,
@@ -40,14 +40,14 @@ def manifest(served: ServedModel) -> dict[str, Any]:
     graph = {
         "name": _CONTAINER,
         "type": "MODEL",
-        "modelUri": served.uri,
-        "envSecretRefName": served.credentials,
-        "parameters": [{"name": "model_version", "type": "STRING", "value": served.version}],
+        "modelUri": version.address(server.artifacts),
+        "envSecretRefName": server.credentials,
+        "parameters": [{"name": "model_version", "type": "STRING", "value": version.number}],
     }
     return {
         "apiVersion": API_VERSION,
         "kind": KIND,
-        "metadata": {"generateName": served.prefix, "namespace": served.namespace},
+        "metadata": {"namespace": server.namespace},
         "spec": {
             "predictors": [
                 {
@@ -55,7 +55,7 @@ def manifest(served: ServedModel) -> dict[str, Any]:
                     "replicas": 1,
                     "traffic": 100,
                     "annotations": {"seldon.io/no-engine": "true"},
-                    "labels": {"version": f"v{served.version}"},
+                    "labels": {"version": f"v{version.number}"},
                     "graph": graph,
                     "componentSpecs": [{"spec": {"containers": [container]}}],
                 }

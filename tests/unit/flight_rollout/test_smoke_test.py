@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from mlops_workloads import seldon_deployment, served_version
-from mlops_workloads.served_version import ServingError
-from mlops_workloads.serving_engine import Answer, State
+from flight_rollout import seldon_deployment, smoke_test
+from flight_rollout.engine import Answer, State
+from flight_rollout.errors import ServingError
 
 
 class Clock:
@@ -33,7 +33,7 @@ def _wait(*statuses: tuple[float, dict[str, Any]], generation: int = 1) -> float
     def read() -> State:
         return seldon_deployment.state("m-v1", get)
 
-    served_version.wait("m-v1", read, pause=clock.pause, clock=clock)
+    smoke_test.wait("m-v1", read, pause=clock.pause, clock=clock)
     return clock.now
 
 
@@ -83,12 +83,12 @@ def _answer(*probabilities: float, version: str = "3") -> Answer:
 
 def test_an_answer_is_judged_by_its_labels() -> None:
     late = [True, False, True, False]
-    assert served_version.judge(_answer(0.9, 0.1, 0.6, 0.2), late, "3") == 1
+    assert smoke_test.judge(_answer(0.9, 0.1, 0.6, 0.2), late, "3") == 1
     with pytest.raises(ServingError, match="ROC AUC of 0"):
-        served_version.judge(_answer(0.1, 0.9, 0.2, 0.6), late, "3")
+        smoke_test.judge(_answer(0.1, 0.9, 0.2, 0.6), late, "3")
     with pytest.raises(ServingError, match="version 2 answered instead of 3"):
-        served_version.judge(_answer(0.9, 0.1, 0.6, 0.2, version="2"), late, "3")
+        smoke_test.judge(_answer(0.9, 0.1, 0.6, 0.2, version="2"), late, "3")
     with pytest.raises(ServingError, match="the answer to 4 flights"):
-        served_version.judge(_answer(0.9), late, "3")
+        smoke_test.judge(_answer(0.9), late, "3")
     with pytest.raises(ServingError, match="the answer to 4 flights"):
-        served_version.judge(_answer(1.5, 0.1, 0.6, 0.2), late, "3")
+        smoke_test.judge(_answer(1.5, 0.1, 0.6, 0.2), late, "3")
