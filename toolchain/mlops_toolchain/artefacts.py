@@ -143,6 +143,45 @@ def _program_image(
     )
 
 
+# Every step of an update waits twice until the whole state is on disk. Those that wait at the same
+# time share one write of it: see docs/decisions/0015.
+_PULUMI_EDITS = (
+    Edit(
+        file="backend/snapshot.go",
+        old="""\
+			var err error
+			if request.mutator() {
+				err = sm.saveSnapshot()
+				hasElidedWrites = false
+			} else {
+				hasElidedWrites = true
+			}
+			request.result <- err
+""",
+        new="""\
+			requests, write := []mutationRequest{request}, request.mutator()
+			for waiting := true; waiting; {
+				select {
+				case next := <-mutationRequests:
+					write = next.mutator() || write
+					requests = append(requests, next)
+				default:
+					waiting = false
+				}
+			}
+			var err error
+			if write {
+				err = sm.saveSnapshot()
+			}
+			hasElidedWrites = !write
+			for _, each := range requests {
+				each.result <- err
+			}
+""",
+    ),
+)
+
+
 ARTEFACTS = (
     Artefact(
         name="go",
@@ -184,6 +223,9 @@ ARTEFACTS = (
             variables=(
                 ("github.com/pulumi/pulumi/sdk/v3/go/common/version.Version", f"v{PULUMI}"),
             ),
+            path="github.com/pulumi/pulumi/pkg/v3",
+            version=f"v{PULUMI}",
+            edits=_PULUMI_EDITS,
         ),
         needs=("go",),
         seconds=240,

@@ -9,7 +9,7 @@ from flight_rollout.errors import ServingError
 
 _WAIT_SECONDS: Final = 300
 # A failure that lasts is one: an object store that starts later mends others.
-_PATIENCE_SECONDS: Final = 90
+_PATIENCE_SECONDS: Final = 60
 # Chance is 0.5; the pipeline promotes nothing that is near it.
 _LEAST_AUC: Final = 0.55
 
@@ -30,7 +30,7 @@ def wait(
         clock: seconds since any moment.
 
     Raises:
-        ServingError: it does not within five minutes, or fails for 90 seconds with the same reason.
+        ServingError: it does not within five minutes, or fails for a minute with the same reason.
     """
     end, failing_since, reason = clock() + _WAIT_SECONDS, clock(), ""
     while clock() < end:

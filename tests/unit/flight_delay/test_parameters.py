@@ -31,7 +31,10 @@ def test_a_given_evaluation_month_stays() -> None:
     ("changes", "message"),
     [
         ({"learning_rte": 0.1}, "there is no parameter 'learning_rte'; did you mean learning_rate"),
-        ({"xyz": 1}, "there is no parameter 'xyz'; there are candidates, data, evaluation_month"),
+        (
+            {"xyz": 1},
+            "there is no parameter 'xyz'; there are canary_percent, candidates",
+        ),
         ({"data": 3}, "data must be a folder or s3://bucket/prefix"),
         ({"training_months": "3-1"}, "training_months: '3-1' is outside 1 to 12 or runs backwards"),
         ({"evaluation_month": 13}, "evaluation_month is 13; write a month from 1 to 12"),

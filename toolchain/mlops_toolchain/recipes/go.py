@@ -200,8 +200,8 @@ class EditedGoPrograms(GoPrograms):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PulumiCli(GoPrograms):
-    """Pulumi's CLI: one of the same major version on PATH, else built.
+class PulumiCli(EditedGoPrograms):
+    """Pulumi's CLI: one of the same major version on PATH, else built with edits.
 
     Attributes:
         major: the major version that the SDK speaks with.
