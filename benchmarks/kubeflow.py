@@ -4,6 +4,7 @@ A Pod's own times are whole seconds. Its log has finer ones, which bound the ste
 """
 
 import json
+import math
 import re
 import subprocess
 import tempfile
@@ -107,7 +108,8 @@ class Kubeflow:
         lines = log.splitlines()
         first, last = _stamp(lines[0]), _stamp(lines[-1])
         python = [_stamp(line) for line in lines if _PYTHON_STARTS in line or _PYTHON_ENDS in line]
-        own = python[-1] - python[0]
+        # Lines of a container that has just ended are sometimes lost: its figure is not known then.
+        own = python[-1] - python[0] if len(python) > 1 else math.nan
         return Step(
             name=name,
             driver=_ended(driver) - _created(driver),

@@ -76,6 +76,26 @@ def _arguments(manifest: Mapping[str, Any]) -> dict[str, Any]:
         for key, value in manifest.items()
         if key not in ("apiVersion", "kind", "status")
     }
+    if manifest["kind"] == "CustomResourceDefinition":
+        found["spec"] = _without_descriptions(found["spec"])
     # Generators leave it behind, and the API server sets it.
     found["metadata"] = {k: v for k, v in found["metadata"].items() if k != "creationTimestamp"}
     return found
+
+
+def _without_descriptions(schema: Any) -> Any:
+    """Return a schema that validates the same.
+
+    Where a definition holds the whole schema of Pods, a third of it is prose, which an update would
+    carry through every plugin and write into its state again and again.
+    """
+    if isinstance(schema, Mapping):
+        # A field may have that name too; its schema is no text.
+        return {
+            key: _without_descriptions(value)
+            for key, value in schema.items()
+            if not (key == "description" and isinstance(value, str))
+        }
+    if isinstance(schema, list):
+        return [_without_descriptions(each) for each in schema]
+    return schema

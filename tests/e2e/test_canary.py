@@ -105,6 +105,23 @@ def _manifests(stack: Commands) -> dict[str, list[str]]:
     }
 
 
+def test_the_deploy_step_of_the_first_run_rolled_the_champion_out(
+    whole_stack: Commands, whole_outputs: dict[str, Any]
+) -> None:
+    kubectl = Kubectl(StateFolder.of(whole_stack.name).kubeconfig)
+    label = f"pipeline/runid={whole_outputs['pipeline_run']}"
+    listed = kubectl("get", "pods", "-n", "kubeflow", "-l", label, "--output", "json")
+    (pod,) = [
+        each["metadata"]["name"]
+        for each in json.loads(listed)["items"]
+        if ".deploy.executor" in each["metadata"]["annotations"]["workflows.argoproj.io/node-name"]
+    ]
+    log = kubectl("logs", pod, "-n", "kubeflow", "--container", "main")
+    for engine in ENGINES:
+        assert f"{engine}: version 1 starts" in log
+        assert f"{engine}: version 1 answers, ROC AUC 0." in log
+
+
 @pytest.mark.usefixtures("ended")
 def test_a_canary_is_tried_promoted_and_rolled_back_without_a_lost_request(
     whole_stack: Commands,

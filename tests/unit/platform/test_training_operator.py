@@ -62,6 +62,27 @@ def test_it_knows_the_jobs_of_two_frameworks(recorded: recording.Recorder) -> No
     assert len(webhooks.inputs["webhooks"]) == 2
 
 
+def test_definitions_lose_their_prose_and_no_field(recorded: recording.Recorder) -> None:
+    upstream = {
+        each["metadata"]["name"]: each
+        for each in training_manifests.definitions(FOLDER / "standalone.json")
+    }
+    for found in recorded.of(":CustomResourceDefinition"):
+        theirs = upstream[found.inputs["metadata"]["name"]]["spec"]
+        assert _strings(theirs) == _strings(found.inputs["spec"]) | _strings(theirs, "description")
+        assert not _strings(found.inputs["spec"], "description")
+
+
+def _strings(schema: Any, key: str = "", path: str = "") -> set[tuple[str, str]]:
+    """Return the leaves of a schema with their paths; of one key alone, if it is given."""
+    if isinstance(schema, dict):
+        return set().union(*(_strings(v, key, f"{path}/{k}") for k, v in schema.items()))
+    if isinstance(schema, list):
+        return set().union(*(_strings(v, key, f"{path}/{n}") for n, v in enumerate(schema)))
+    wanted = not key or path.endswith(f"/{key}")
+    return {(path, str(schema))} if wanted else set()
+
+
 def test_its_pod_is_restricted_and_bounded(recorded: recording.Recorder) -> None:
     pod = _pod(recorded)
     (container,) = pod["containers"]
