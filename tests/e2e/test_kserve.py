@@ -214,7 +214,6 @@ def test_a_rolling_update_and_a_rollback_lose_no_request(
         assert load.answers["version b"] > 100
 
 
-@pytest.mark.serving
 def test_a_killed_server_comes_back(
     stack: Commands,
     kubectl: Callable[..., str],
@@ -264,7 +263,6 @@ def test_a_wrong_address_is_the_reason_and_the_old_version_serves_on(
     _serve(kubectl, trial)
 
 
-@pytest.mark.serving
 def test_a_runtime_that_is_not_there_says_so(
     kubectl: Callable[..., str], trial: dict[str, Any]
 ) -> None:
@@ -296,7 +294,6 @@ def _accepted(kubectl: Callable[..., str], manifest: dict[str, Any]) -> bool:
     return True
 
 
-@pytest.mark.serving
 def test_an_object_store_that_starts_later_is_waited_for(
     kubectl: Callable[..., str], trial: dict[str, Any]
 ) -> None:

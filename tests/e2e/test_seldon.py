@@ -212,7 +212,6 @@ def _trial_route() -> Route:
     )
 
 
-@pytest.mark.serving
 def test_a_killed_server_comes_back(
     stack: Commands,
     kubectl: Callable[..., str],
@@ -266,7 +265,6 @@ def test_a_wrong_address_is_the_reason_and_the_old_version_serves_on(
     _serve(kubectl, trial)
 
 
-@pytest.mark.serving
 def test_a_graph_that_is_not_supported_says_so(
     kubectl: Callable[..., str], trial: dict[str, Any]
 ) -> None:
@@ -277,7 +275,6 @@ def test_a_graph_that_is_not_supported_says_so(
     assert f"{NAME}-" not in kubectl("get", "deployments", "--output", "name")
 
 
-@pytest.mark.serving
 def test_an_object_store_that_starts_later_is_waited_for(
     kubectl: Callable[..., str], trial: dict[str, Any]
 ) -> None:

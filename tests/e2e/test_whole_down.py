@@ -24,7 +24,6 @@ pytestmark = [
 ]
 
 
-@pytest.mark.serving
 def test_destroy_with_live_servers_leaves_nothing(
     whole_stack: Commands, whole_outputs: dict[str, Any]
 ) -> None:
