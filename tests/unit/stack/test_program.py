@@ -1,5 +1,6 @@
 """The whole program against recording mocks."""
 
+import json
 import re
 import runpy
 import subprocess
@@ -102,17 +103,36 @@ def serving() -> recording.Recorder:
     return _run({"ephemeral": "true", "servingEngines": "both"})
 
 
-def test_both_engines_serve_the_same_version(serving: recording.Recorder) -> None:
-    (seldon,) = serving.of("/v1:SeldonDeployment")
-    (kserve,) = serving.of("/v1beta1:InferenceService")
-    uri = "s3://artifacts/mlflow/1/models/m/artifacts"
-    assert seldon.inputs["spec"]["predictors"][0]["graph"]["modelUri"] == uri
-    assert kserve.inputs["spec"]["predictor"]["model"]["storageUri"] == uri
-    assert {r.inputs["engine"] for r in serving.of(":ServedVersion")} == {"kserve", "seldon"}
-    (nginx,) = [r for r in serving.of(":ConfigMap") if r.name.startswith("gateway")]
-    configuration = nginx.inputs["data"]["nginx.conf"]
-    assert "^/kserve/serving/flight-delay/" in configuration
-    assert "^/seldon/seldon/flight-delay/" in configuration
+def test_an_update_and_the_deploy_step_roll_out_on_the_same_servers(
+    serving: recording.Recorder,
+) -> None:
+    (rollout,) = serving.of(":Rollout")
+    servers = rollout.inputs["servers"]
+    assert [each["engine"] for each in servers] == ["kserve", "seldon"]
+    assert {each["artifacts"] for each in servers} == {"s3://artifacts/mlflow"}
+    (steps,) = [r for r in serving.of(":ConfigMap") if r.name == "flight-delay-addresses"]
+    assert json.loads(steps.inputs["data"]["MODEL_SERVERS"]) == servers
+
+
+def test_the_deploy_step_may_deploy_and_nothing_more(serving: recording.Recorder) -> None:
+    roles = [r for r in serving.of(":Role") if r.inputs["metadata"]["name"] == "model-deployer"]
+    namespaces = {role.inputs["metadata"]["namespace"] for role in roles}
+    assert namespaces == {"serving", "seldon", "serving-gateway"}
+    rules = [rule for role in roles for rule in role.inputs["rules"]]
+    granted = {
+        (group, r) for rule in rules for group in rule["apiGroups"] for r in rule["resources"]
+    }
+    assert ("", "secrets") not in granted
+    assert not any(
+        "*" in rule[key] for rule in rules for key in ("apiGroups", "resources", "verbs")
+    )
+    subjects = [
+        subject
+        for r in serving.of(":RoleBinding")
+        if r.inputs["metadata"]["name"] == "model-deployer"
+        for subject in r.inputs["subjects"]
+    ]
+    assert {(s["namespace"], s["name"]) for s in subjects} == {("kubeflow", "pipeline-runner")}
 
 
 def test_the_node_takes_each_image_once(serving: recording.Recorder) -> None:
@@ -130,7 +150,8 @@ def test_serving_keeps_names_and_tokens(serving: recording.Recorder) -> None:
 @pytest.mark.parametrize("engine", ["kserve", "seldon"])
 def test_one_engine_brings_nothing_of_the_other(engine: str) -> None:
     found = _run({"servingEngines": engine})
-    assert {r.inputs["engine"] for r in found.of(":ServedVersion")} == {engine}
+    (rollout,) = found.of(":Rollout")
+    assert [each["engine"] for each in rollout.inputs["servers"]] == [engine]
     layers = {r.typ for r in found.resources if r.typ.startswith("mlops:platform:")}
     assert ("mlops:platform:KServe" in layers) is (engine == "kserve")
     assert ("mlops:platform:SeldonCore" in layers) is (engine == "seldon")
