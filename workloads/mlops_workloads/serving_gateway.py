@@ -49,9 +49,11 @@ class ServingGateway(pulumi.ComponentResource):
 
     Attributes:
         url: its address on this machine.
+        cluster_url: its address for Pods.
     """
 
     url: pulumi.Output[str]
+    cluster_url: str
 
     def __init__(
         self, name: str, args: ServingGatewayArgs, opts: pulumi.ResourceOptions | None = None
@@ -109,6 +111,7 @@ class ServingGateway(pulumi.ComponentResource):
             # It waits for Pods, which a version that fails its test never gets.
             opts=pulumi.ResourceOptions(parent=self, depends_on=[deployment]),
         )
+        self.cluster_url = f"http://gateway.{_NAMESPACE}.svc.cluster.local"
         self.url = args.cluster.node_url(service.spec.ports[0].node_port, after=deployment.id)
         self.register_outputs({"url": self.url})
 
