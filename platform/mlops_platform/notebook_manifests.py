@@ -1,7 +1,7 @@
-"""Upstream's manifests of the notebook controller, and every change that this project makes to them.
+"""Upstream's manifests of the notebook controller, and what this project changes in them.
 
-Left out are Istio's parts, the leader election of a controller with one replica, and a Service for a
-webhook that it does not have.
+Left out are Istio's parts, the leader election of a controller with one replica, and a Service
+for a webhook that it does not have.
 """
 
 import json
