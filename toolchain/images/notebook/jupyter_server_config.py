@@ -3,7 +3,8 @@
 import os
 from pathlib import Path
 
-c = get_config()  # noqa: F821 - Jupyter defines it
+# Jupyter defines the function.
+c = get_config()  # type: ignore[name-defined]  # noqa: F821
 c.ServerApp.ip = "0.0.0.0"  # noqa: S104 - the Pod's own network namespace
 c.ServerApp.port = 8888
 c.ServerApp.port_retries = 0
