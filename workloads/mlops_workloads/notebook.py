@@ -86,7 +86,7 @@ class Notebook(pulumi.ComponentResource):
             },
             spec=pulumi.Output.all(
                 environment.metadata.name, secret.metadata.name, volume.metadata.name
-            ).apply(lambda names: {"template": {"spec": _pod(name, args.image, *names)}}),
+            ).apply(lambda names: {"template": {"spec": pod(name, args.image, *names)}}),
             opts=child,
         )
         # The controller's own Service is for Pods alone.
@@ -136,7 +136,16 @@ class Notebook(pulumi.ComponentResource):
         )
 
 
-def _pod(name: str, image: str, environment: str, secret: str, volume: str) -> dict[str, Any]:
+def pod(name: str, image: str, environment: str, secret: str, volume: str) -> dict[str, Any]:
+    """Return the Pod of a Notebook, as in YAML.
+
+    Args:
+        name: of the Notebook.
+        image: image of JupyterLab.
+        environment: Secret of its variables.
+        secret: Secret of its token.
+        volume: claim of its home.
+    """
     probe = {"tcpSocket": {"port": _PORT}}
     return {
         "automountServiceAccountToken": False,
