@@ -64,7 +64,11 @@ def statefulset(
     log = tmp_path_factory.mktemp("notebooks") / "controller.log"
     kubectl("apply", "--server-side", "--filename=-", stdin=namespace)
     kubectl("apply", "--server-side", "--filename=-", stdin=definition)
-    kubectl("wait", "--for=condition=Established", "crd/notebooks.kubeflow.org", "--timeout=30s")
+    # `kubectl wait` refuses a definition that has no conditions yet.
+    end = time.monotonic() + 30
+    while "notebooks" not in kubectl("api-resources", "--api-group=kubeflow.org", "--output=name"):
+        assert time.monotonic() < end, "the definition is not established"
+        time.sleep(0.5)
     arguments = [*container["args"], f"--probe-addr=127.0.0.1:{free_port()}"]
     variables = {each["name"]: each["value"] for each in container["env"]}
     with (

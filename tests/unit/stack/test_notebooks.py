@@ -38,6 +38,12 @@ def _pod(recorded: recording.Recorder) -> dict[str, Any]:
     return pod
 
 
+def _secret(recorded: recording.Recorder, name: str) -> dict[str, str]:
+    # As the engine is told that a value is secret.
+    data: dict[str, str] = recorded.named(name).inputs["stringData"]["value"]
+    return data
+
+
 def test_they_are_off_unless_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     found = _run(monkeypatch, built=False)
     assert not found.of(":NotebookController")
@@ -65,7 +71,7 @@ def test_the_pod_is_restricted(recorded: recording.Recorder) -> None:
 
 
 def test_the_token_is_in_its_secret_alone(recorded: recording.Recorder) -> None:
-    token = recorded.named("notebook-token").inputs["stringData"]["token"]
+    token = _secret(recorded, "notebook-token")["token"]
     assert token == "SK"
     pod = _pod(recorded)
     assert f'"{token}"' not in json.dumps(pod)
@@ -74,7 +80,7 @@ def test_the_token_is_in_its_secret_alone(recorded: recording.Recorder) -> None:
 
 
 def test_it_is_told_where_everything_is(recorded: recording.Recorder) -> None:
-    told = recorded.named("notebook-environment").inputs["stringData"]
+    told = _secret(recorded, "notebook-environment")
     assert {
         "KFP_API_URL",
         "MLFLOW_TRACKING_URI",
