@@ -59,15 +59,17 @@ class Notebook(pulumi.ComponentResource):
             pulumi.ResourceOptions.merge(args.cluster.object_options(), opts),
         )
         child = pulumi.ResourceOptions(parent=self)
-        place = {"namespace": args.namespace}
         token = Credentials(f"{name}-credentials", opts=child).secret_key
         secret = kubernetes.core.v1.Secret(
-            f"{name}-token", metadata=place, string_data={"token": token}, opts=child
+            f"{name}-token",
+            metadata={"namespace": args.namespace},
+            string_data={"token": token},
+            opts=child,
         )
         environment = self._environment(name, args, child)
         volume = kubernetes.core.v1.PersistentVolumeClaim(
             f"{name}-home",
-            metadata=place,
+            metadata={"namespace": args.namespace},
             spec={
                 "access_modes": ["ReadWriteOnce"],
                 "storage_class_name": args.cluster.storage_class,
