@@ -18,6 +18,7 @@ from mlops_platform.kubeflow_pipelines_ui import (
     KubeflowUiImages,
 )
 from mlops_platform.mlflow import Mlflow, MlflowArgs
+from mlops_platform.notebook_controller import NotebookController, NotebookControllerArgs
 from mlops_platform.seldon_core import SeldonCore, SeldonCoreArgs, SeldonImages
 from mlops_platform.training_operator import TrainingOperator, TrainingOperatorArgs
 from mlops_stack import settings
@@ -26,6 +27,7 @@ from mlops_workloads.dataset import Dataset, DatasetArgs
 from mlops_workloads.deployer import Deployer
 from mlops_workloads.flight_delay_pipeline import FlightDelayPipeline, FlightDelayPipelineArgs
 from mlops_workloads.model_server import ModelServer, ModelServerArgs
+from mlops_workloads.notebook import Notebook, NotebookArgs
 from mlops_workloads.rollout import Rollout
 from mlops_workloads.serving_gateway import ServingGateway, ServingGatewayArgs
 
@@ -78,6 +80,12 @@ seldon_images = SeldonImages(
 )
 gateway_image = images.reference("gateway")
 training_image, busybox_image = images.reference("training-operator"), images.reference("busybox")
+controller_image, notebook_image = (
+    images.reference(name) for name in ("notebook-controller", "notebook")
+)
+if config.notebooks and config.cluster_provider == "embedded":
+    # `make up` does not wait for them.
+    settings.check_built("notebooks", "notebook-controller", "notebook")
 platform_images = (
     *(mlflow_image, flights_image, mariadb_image),
     *(astuple(kubeflow_images) if kubeflow_images else ()),
@@ -86,6 +94,7 @@ platform_images = (
     *(astuple(seldon_images) if with_seldon else ()),
     *((gateway_image,) if with_kserve or with_seldon else ()),
     *((training_image, busybox_image) if config.training_operator else ()),
+    *((controller_image, notebook_image) if config.notebooks else ()),
 )
 # Both engines copy models by the same image.
 platform_images = tuple(dict.fromkeys(platform_images))
@@ -248,6 +257,19 @@ if config.layers == "all":
         else None
     )
 
+    notebooks = (
+        NotebookController(
+            "notebook-controller",
+            NotebookControllerArgs(
+                cluster=cluster,
+                manifests=layout.manifests_dir() / "notebook-controller",
+                image=controller_image if config.cluster_provider == "embedded" else None,
+            ),
+        )
+        if config.notebooks
+        else None
+    )
+
     # --- workloads ---
     flights = Dataset(
         "flights",
@@ -323,6 +345,37 @@ if config.layers == "all":
         pulumi.export("model_servers", model_servers)
         for each in servers:
             pulumi.export(f"{each.engine}_url", pulumi.Output.concat(gateway.url, each.path))
+    notebook = (
+        Notebook(
+            "notebook",
+            NotebookArgs(
+                cluster=cluster,
+                buckets=buckets,
+                namespace=notebooks.namespace,
+                image=cluster.image(notebook_image),
+                storage_size=config.notebook_storage_size,
+                addresses={
+                    "KFP_API_URL": kubeflow_pipelines.cluster_url,
+                    "MLFLOW_TRACKING_URI": mlflow.cluster_url,
+                    "MODEL_NAME": config.model_name,
+                    "FLIGHTS_DATA": pipeline.data["data"],
+                    "PIPELINE_OUTCOMES": pipeline.data["outcomes"],
+                    **{
+                        f"{each.engine.upper()}_URL": pulumi.Output.concat(
+                            gateway.cluster_url, each.path
+                        )
+                        for each in servers
+                        if gateway
+                    },
+                },
+            ),
+        )
+        if notebooks
+        else None
+    )
+    # With its token, which the summary does not print.
+    pulumi.export("notebook_url", notebook.url if notebook else None)
+    pulumi.export("notebook_address", notebook.address if notebook else None)
 
     pulumi.export("mlflow_url", mlflow.url)
     pulumi.export("kubeflow_url", kubeflow_pipelines.url)

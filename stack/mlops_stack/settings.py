@@ -20,6 +20,8 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
+from mlops_toolchain import images
+
 PROJECT = "mlops-platform"
 
 _QUANTITY = re.compile(r"[0-9]+(\.[0-9]+)?(Ki|Mi|Gi|Ti|k|M|G|T|m)?")
@@ -159,6 +161,8 @@ class Settings(BaseModel):
     serving_engines: Literal["none", "kserve", "seldon", "both"] = "none"
     prediction_log_rate: Annotated[str, AfterValidator(_share)] = "1.0"
     training_operator: bool = False
+    notebooks: bool = False
+    notebook_storage_size: Quantity = "2Gi"
     layers: Literal["all", "infra"] = "all"
     aws_region: str = Field("eu-central-1", pattern=r"^[a-z]{2}(-[a-z]+)+-[0-9]$")
     aws_preset: Literal["trial", "team", "production"] = "trial"
@@ -248,6 +252,23 @@ def parse(values: dict[str, str]) -> Settings:
             for e in error.errors(include_url=False)
         ]
         raise SettingsError("\n".join(["the stack's configuration is wrong", *lines])) from error
+
+
+def check_built(key: str, *names: str) -> None:
+    """Refuse a setting whose images the toolchain has not built.
+
+    Args:
+        key: the setting.
+        names: the images that it needs.
+
+    Raises:
+        SettingsError: one is not there.
+    """
+    if missing := [name for name in names if not images.is_there(name)]:
+        raise SettingsError(
+            f"{key} needs the images {', '.join(missing)}, which are not built: run "
+            f"`make toolchain`, or `pulumi config rm {key}`"
+        )
 
 
 def load() -> Settings:

@@ -19,6 +19,7 @@ def rows(stack: str, outputs: dict[str, Any]) -> list[tuple[str, str]]:
     return [
         *_platform_rows(outputs),
         ("S3", outputs.get("s3_url", "-")),
+        *_notebook_row(stack, outputs),
         *_run_row(outputs),
         *_model_rows(outputs),
         ("kubectl", f". ./env.sh; kubectl --kubeconfig <({kubeconfig}) get pods --all-namespaces"),
@@ -36,6 +37,14 @@ def _platform_rows(outputs: dict[str, Any]) -> list[tuple[str, str]]:
         ),
         ("Kubeflow API", outputs.get("kubeflow_url", "-")),
     ]
+
+
+def _notebook_row(stack: str, outputs: dict[str, Any]) -> list[tuple[str, str]]:
+    address = outputs.get("notebook_address")
+    if not address:
+        return []
+    link = f"pulumi stack output notebook_url --show-secrets --stack {stack}"
+    return [("Notebook", f"{address}; with its token: . ./env.sh; {link}")]
 
 
 def _model_rows(outputs: dict[str, Any]) -> list[tuple[str, str]]:
@@ -105,6 +114,8 @@ def _probes(outputs: dict[str, Any]) -> dict[str, str]:
         probes["S3"] = f"{outputs['s3_url']}/health"
     if ui := outputs.get("kubeflow_ui_url"):
         probes["Kubeflow UI"] = f"{ui}/apis/v2beta1/healthz"
+    if notebook := outputs.get("notebook_address"):
+        probes["Notebook"] = f"{notebook}/login"
     return probes
 
 

@@ -79,7 +79,7 @@ def whole_stack(new_stack: Callable[..., Commands]) -> Commands:
     """
     if existing := os.environ.get("MLOPS_E2E_STACK"):
         return Commands(existing)
-    commands = new_stack("whole", servingEngines="both", trainingOperator="true")
+    commands = new_stack("whole", servingEngines="both", trainingOperator="true", notebooks="true")
     commands.run("up")
     return commands
 

@@ -45,6 +45,8 @@ KSERVE_STORAGE = "0.16.0"
 KSERVE = "0.16.0"
 MLSERVER = "1.7.1"
 TRAINING_OPERATOR = "1.8.1"
+NOTEBOOK_CONTROLLER = "v0.0.0-20220728153354-fc09bd1eefb8"
+JUPYTERLAB = "4.6.6"
 FLIGHTS_DATA = "0.0.3"
 PROJECT = "0.1.0"
 
@@ -411,6 +413,47 @@ ARTEFACTS = (
         needs=("go", "kubernetes"),
         seconds=5,
         megabytes=50,
+    ),
+    # --- notebooks ---
+    Artefact(
+        name="notebook-controller",
+        version=NOTEBOOK_CONTROLLER.rpartition("-")[2],
+        licence="Apache-2.0",
+        recipe=GoPrograms(module="notebook-controller", programs=_same("notebook-controller")),
+        needs=("go",),
+        seconds=80,
+        megabytes=800,
+        optional=True,
+    ),
+    Artefact(
+        name="notebook-controller-manifests",
+        version=NOTEBOOK_CONTROLLER.rpartition("-")[2],
+        licence="Apache-2.0",
+        recipe=ModuleManifests(
+            module="notebook-controller",
+            path="github.com/kubeflow/kubeflow/components/notebook-controller",
+            version=NOTEBOOK_CONTROLLER,
+            root="config",
+            folder="notebook-controller",
+            kustomizations=(("standalone", "overlays/standalone"),),
+        ),
+        needs=("go", "kubernetes"),
+        seconds=5,
+        megabytes=50,
+        optional=True,
+    ),
+    Artefact(
+        name="notebook-packages",
+        version=JUPYTERLAB,
+        licence="BSD-3-Clause and others",
+        recipe=PythonPackages(
+            requirements="toolchain/images/notebook/requirements.txt",
+            python_version="3.11",
+            built=("kfp-kubernetes",),
+        ),
+        seconds=20,
+        megabytes=300,
+        optional=True,
     ),
     Artefact(
         name="containerd",
@@ -850,6 +893,29 @@ ARTEFACTS = (
         needs=("nginx-root",),
         seconds=10,
         megabytes=300,
+    ),
+    _program_image(
+        "notebook-controller",
+        "notebook-controller",
+        NOTEBOOK_CONTROLLER.rpartition("-")[2],
+        "Apache-2.0",
+        optional=True,
+    ),
+    Artefact(
+        name="image-notebook",
+        version=JUPYTERLAB,
+        licence="BSD-3-Clause and others",
+        recipe=Image(
+            name="notebook",
+            dockerfile="notebook",
+            files=(("site.tar", "notebook-packages", "site.tar"),),
+            folders=("workloads/flight_pipeline", "workloads/notebooks"),
+            base="flights",
+        ),
+        needs=("image-flights", "notebook-packages"),
+        seconds=60,
+        megabytes=3000,
+        optional=True,
     ),
     # --- data ---
     Artefact(

@@ -47,10 +47,12 @@ class ServingGateway(pulumi.ComponentResource):
     Attributes:
         namespace: where it is.
         url: its address on this machine.
+        cluster_url: its address for Pods.
     """
 
     namespace: pulumi.Output[str]
     url: pulumi.Output[str]
+    cluster_url: str
 
     def __init__(
         self, name: str, args: ServingGatewayArgs, opts: pulumi.ResourceOptions | None = None
@@ -111,6 +113,7 @@ class ServingGateway(pulumi.ComponentResource):
         )
         self.namespace = namespace.metadata.name
         self._deployer_rights(name, args.deployer)
+        self.cluster_url = f"http://gateway.{gateway.NAMESPACE}.svc.cluster.local"
         self.url = args.cluster.node_url(service.spec.ports[0].node_port, after=deployment.id)
         self.register_outputs({"url": self.url})
 

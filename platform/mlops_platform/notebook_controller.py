@@ -1,0 +1,73 @@
+"""The notebook controller: Notebooks as Pods that keep their volume."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pulumi
+import pulumi_kubernetes as kubernetes
+
+from mlops_infra.cluster import Cluster
+from mlops_platform import manifest_objects, notebook_manifests
+from mlops_platform.notebook_manifests import NAMESPACE
+
+_NOTEBOOKS = "notebooks"
+
+
+@dataclass(frozen=True, kw_only=True)
+class NotebookControllerArgs:
+    """What the notebook controller needs.
+
+    Attributes:
+        cluster: where it runs.
+        manifests: folder of upstream's rendered manifests.
+        image: the project's own build, or None for upstream's published image.
+    """
+
+    cluster: Cluster
+    manifests: Path
+    image: str | None
+
+
+class NotebookController(pulumi.ComponentResource):
+    """The controller of Notebooks.
+
+    Attributes:
+        namespace: namespace of Notebooks, known once they are accepted.
+    """
+
+    namespace: pulumi.Output[str]
+
+    def __init__(
+        self, name: str, args: NotebookControllerArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__(
+            "mlops:platform:NotebookController",
+            name,
+            None,
+            pulumi.ResourceOptions.merge(args.cluster.object_options(), opts),
+        )
+        child = pulumi.ResourceOptions(parent=self)
+        rendered = args.manifests / "standalone.json"
+        objects = notebook_manifests.objects(rendered, controller=args.image)
+        definition = notebook_manifests.definition(rendered)
+        system, notebooks = (
+            kubernetes.core.v1.Namespace(
+                f"{name}-{purpose}",
+                metadata={
+                    "name": namespace,
+                    "labels": {"pod-security.kubernetes.io/enforce": "restricted"},
+                },
+                opts=child,
+            )
+            for purpose, namespace in (("system", NAMESPACE), ("notebooks", _NOTEBOOKS))
+        )
+        definitions = manifest_objects.register(f"{name}-definition", [definition], child)
+        programs = manifest_objects.register(
+            f"{name}-upstream",
+            objects,
+            pulumi.ResourceOptions(parent=self, depends_on=[system, *definitions]),
+        )
+        self.namespace = pulumi.Output.all(
+            notebooks.metadata.name, *(program.urn for program in programs)
+        ).apply(lambda values: str(values[0]))
+        self.register_outputs({"namespace": self.namespace})

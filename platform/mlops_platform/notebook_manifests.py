@@ -1,0 +1,103 @@
+"""Upstream's manifests of the notebook controller, and what this project changes in them.
+
+Left out are Istio's parts, the leader election of a controller with one replica, and a Service
+for a webhook that it does not have.
+"""
+
+import json
+from pathlib import Path
+from typing import Any, Final
+
+from mlops_infra.pod_security import USER
+
+Manifest = dict[str, Any]
+
+NAMESPACE: Final = "notebook-controller-system"
+_PREFIX: Final = "notebook-controller"
+_DEFINITION: Final = "notebooks.kubeflow.org"
+_KEPT: Final = (
+    ("ServiceAccount", f"{_PREFIX}-service-account"),
+    ("ClusterRole", f"{_PREFIX}-role"),
+    ("ClusterRoleBinding", f"{_PREFIX}-role-binding"),
+    ("Deployment", f"{_PREFIX}-deployment"),
+)
+_ISTIO: Final = "networking.istio.io"
+
+
+class ManifestsError(Exception):
+    """Upstream's manifests are not what this project changes; the message says where."""
+
+
+def definition(rendered: Path) -> Manifest:
+    """Return the custom resource definition of Notebooks.
+
+    Args:
+        rendered: the file of `overlays/standalone`.
+
+    Raises:
+        ManifestsError: the file lacks it.
+    """
+    return _one(rendered, "CustomResourceDefinition", _DEFINITION)
+
+
+def objects(rendered: Path, *, controller: str | None) -> list[Manifest]:
+    """Return what runs the controller.
+
+    Args:
+        rendered: the file of `overlays/standalone`.
+        controller: image of the project's build, whose program has its own name; None for
+            upstream's.
+
+    Raises:
+        ManifestsError: the file lacks an object that this module keeps or changes.
+    """
+    kept = {kind: _one(rendered, kind, name) for kind, name in _KEPT}
+    role = kept["ClusterRole"]
+    role["rules"] = [rule for rule in role["rules"] if _ISTIO not in rule["apiGroups"]]
+    _deployment(kept["Deployment"], controller)
+    return list(kept.values())
+
+
+def _one(rendered: Path, kind: str, name: str) -> Manifest:
+    manifests: list[Manifest] = json.loads(rendered.read_text())
+    for manifest in manifests:
+        if manifest["kind"] == kind and manifest["metadata"]["name"] == name:
+            return manifest
+    raise ManifestsError(f"{rendered.name} has no {kind} {name}: it is for another version")
+
+
+def _deployment(deployment: Manifest, controller: str | None) -> None:
+    pod = deployment["spec"]["template"]["spec"]
+    if len(pod["containers"]) != 1:
+        raise ManifestsError(f"{_PREFIX} has {len(pod['containers'])} containers instead of one")
+    (container,) = pod["containers"]
+    pod["enableServiceLinks"] = False
+    pod["securityContext"] = {
+        "runAsNonRoot": True,
+        "runAsUser": USER,
+        "runAsGroup": USER,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+    container["securityContext"] = {
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+        "readOnlyRootFilesystem": True,
+    }
+    container["imagePullPolicy"] = "IfNotPresent"
+    if controller:
+        container["image"], container["command"] = controller, ["notebook-controller"]
+    # Notebooks bring their own security context; upstream's default group would be another.
+    container["env"] = [
+        {"name": "USE_ISTIO", "value": "false"},
+        {"name": "ADD_FSGROUP", "value": "false"},
+    ]
+    # Nobody reads the metrics.
+    container["args"] = ["--metrics-addr=0"]
+    container["readinessProbe"] |= {"initialDelaySeconds": 0, "periodSeconds": 2}
+    container["livenessProbe"] |= {"initialDelaySeconds": 5, "periodSeconds": 10}
+    container["resources"] = {
+        "requests": {"cpu": "10m", "memory": "32Mi"},
+        "limits": {"cpu": "500m", "memory": "128Mi"},
+    }
+    deployment["spec"]["replicas"] = 1
+    deployment["spec"]["strategy"] = {"type": "Recreate"}
