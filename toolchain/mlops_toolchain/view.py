@@ -30,6 +30,7 @@ def refresh(artefacts: Iterable[Artefact]) -> None:
     else:
         _launcher(layout.bin_dir() / _LANGUAGE_HOST, "mlops_language_host")
     _kubernetes_plugin()
+    _no_automatic_logs()
 
 
 def link_only(artefacts: Iterable[Artefact]) -> set[Path]:
@@ -102,3 +103,15 @@ def _kubernetes_plugin() -> None:
         ours.unlink()
     ours.mkdir(parents=True, exist_ok=True)
     _launcher(ours / _KUBERNETES, "mlops_kubernetes")
+
+
+def _no_automatic_logs() -> None:
+    """Keep this checkout's Pulumi from writing all that it does into a log, again at each command.
+
+    No setting turns it off; a file where the folder would be does. Two fifths of the engine's time
+    went into these logs, and hundreds of megabytes: see docs/decisions/0015.
+    """
+    logs = layout.pulumi_home() / "logs"
+    if logs.is_dir():
+        shutil.rmtree(logs)
+    logs.touch()
