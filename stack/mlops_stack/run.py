@@ -91,6 +91,9 @@ def _show(outputs: dict[str, Any], run_id: str, parameters: dict[str, Any]) -> N
         rows.append(("Metrics", shown))
         before = tags.get("champion_version")
         verdict = "promoted" if tags.get("better_than_champion") == "true" else "not promoted"
+        percent = parameters["canary_percent"]
+        if verdict == "promoted" and before and percent and outputs.get("gateway_url"):
+            verdict = f"tried with {percent} % of the requests (`make promote`, `make rollback`)"
         against = (
             f"against version {before}, whose roc_auc is {metrics['champion_roc_auc']:.3f}"
             if before
