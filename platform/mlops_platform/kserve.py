@@ -17,6 +17,7 @@ from mlops_platform.kserve_manifests import (
     WEBHOOK_SERVICE,
     KServeImages,
 )
+from mlops_platform.upstream_manifests import Manifest
 from mlops_platform.webhook_certificates import WebhookCertificates
 
 _MODELS = "serving"
@@ -157,7 +158,7 @@ class KServe(pulumi.ComponentResource):
 
 
 def _custom(
-    name: str, manifest: kserve_manifests.Manifest, opts: pulumi.ResourceOptions
+    name: str, manifest: Manifest, opts: pulumi.ResourceOptions
 ) -> kubernetes.apiextensions.CustomResource:
     return kubernetes.apiextensions.CustomResource(
         name,

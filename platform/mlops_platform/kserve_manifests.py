@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import pulumi
 
-Manifest = dict[str, Any]
+from mlops_platform.upstream_manifests import Manifest, ManifestsError, load, one
 
 NAMESPACE: Final = "kserve"
 VERSION: Final = "0.16.0"
@@ -68,10 +68,6 @@ _DEFINITIONS: Final = frozenset(
 _USER: Final = 65532
 
 
-class ManifestsError(Exception):
-    """Upstream's manifests are not what this project changes; the message says where."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class KServeImages:
     """The project's own builds, for clusters that cannot pull upstream's images.
@@ -103,7 +99,7 @@ def definitions(rendered: Path) -> list[Manifest]:
     """
     found = [
         manifest
-        for manifest in _load(rendered)
+        for manifest in load(rendered)
         if manifest["kind"] == "CustomResourceDefinition"
         and manifest["metadata"]["name"] in _DEFINITIONS
     ]
@@ -173,7 +169,7 @@ def runtime(rendered: Path, model_server: str) -> Manifest:
     Raises:
         ManifestsError: the file has no such runtime.
     """
-    manifest = _one(rendered, "ClusterServingRuntime", RUNTIME)
+    manifest = one(rendered, "ClusterServingRuntime", RUNTIME)
     (container,) = manifest["spec"]["containers"]
     container |= {
         "image": model_server,
@@ -209,7 +205,7 @@ def storage_container(rendered: Path, images: KServeImages) -> Manifest:
     Raises:
         ManifestsError: the file has none.
     """
-    manifest = _one(rendered, "ClusterStorageContainer", "default")
+    manifest = one(rendered, "ClusterStorageContainer", "default")
     manifest["spec"]["container"] |= {
         "image": images.storage_initializer,
         "imagePullPolicy": "IfNotPresent",
@@ -221,22 +217,10 @@ def storage_container(rendered: Path, images: KServeImages) -> Manifest:
     return manifest
 
 
-def _load(rendered: Path) -> list[Manifest]:
-    found: list[Manifest] = json.loads(rendered.read_text())
-    return found
-
-
-def _one(rendered: Path, kind: str, name: str) -> Manifest:
-    for manifest in _load(rendered):
-        if manifest["kind"] == kind and manifest["metadata"]["name"] == name:
-            return manifest
-    raise ManifestsError(f"{rendered.name} has no {kind} {name}: it is for another version")
-
-
 def _kept(rendered: Path, wanted: Mapping[str, frozenset[str]]) -> dict[tuple[str, str], Manifest]:
     kept = {
         (manifest["kind"], manifest["metadata"]["name"]): manifest
-        for manifest in _load(rendered)
+        for manifest in load(rendered)
         if manifest["metadata"]["name"] in wanted.get(manifest["kind"], ())
     }
     every = {(kind, name) for kind, names in wanted.items() for name in names}

@@ -10,12 +10,12 @@ servers, and the UI, which is a component of its own. RBAC of what is kept stays
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pulumi
 import yaml
 
-Manifest = dict[str, Any]
+from mlops_platform.upstream_manifests import Manifest, ManifestsError
 
 NAMESPACE: Final = "kubeflow"
 # The service account of the runs' steps.
@@ -78,10 +78,6 @@ _KEPT: Final[Mapping[str, frozenset[str]]] = {
 _UNUSED_DEFINITIONS: Final = frozenset({"applications.app.k8s.io", "viewers.kubeflow.org"})
 # Containers of upstream's images run as this user and the group root; ours can too.
 _USER: Final = 1000
-
-
-class ManifestsError(Exception):
-    """Upstream's manifests are not what this project changes; the message says where."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,13 +4,11 @@ Left out are Istio's parts, the leader election of a controller with one replica
 for a webhook that it does not have.
 """
 
-import json
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from mlops_infra.pod_security import USER
-
-Manifest = dict[str, Any]
+from mlops_platform.upstream_manifests import Manifest, ManifestsError, one
 
 NAMESPACE: Final = "notebook-controller-system"
 _PREFIX: Final = "notebook-controller"
@@ -24,10 +22,6 @@ _KEPT: Final = (
 _ISTIO: Final = "networking.istio.io"
 
 
-class ManifestsError(Exception):
-    """Upstream's manifests are not what this project changes; the message says where."""
-
-
 def definition(rendered: Path) -> Manifest:
     """Return the custom resource definition of Notebooks.
 
@@ -37,7 +31,7 @@ def definition(rendered: Path) -> Manifest:
     Raises:
         ManifestsError: the file lacks it.
     """
-    return _one(rendered, "CustomResourceDefinition", _DEFINITION)
+    return one(rendered, "CustomResourceDefinition", _DEFINITION)
 
 
 def objects(rendered: Path, *, controller: str | None) -> list[Manifest]:
@@ -51,19 +45,11 @@ def objects(rendered: Path, *, controller: str | None) -> list[Manifest]:
     Raises:
         ManifestsError: the file lacks an object that this module keeps or changes.
     """
-    kept = {kind: _one(rendered, kind, name) for kind, name in _KEPT}
+    kept = {kind: one(rendered, kind, name) for kind, name in _KEPT}
     role = kept["ClusterRole"]
     role["rules"] = [rule for rule in role["rules"] if _ISTIO not in rule["apiGroups"]]
     _deployment(kept["Deployment"], controller)
     return list(kept.values())
-
-
-def _one(rendered: Path, kind: str, name: str) -> Manifest:
-    manifests: list[Manifest] = json.loads(rendered.read_text())
-    for manifest in manifests:
-        if manifest["kind"] == kind and manifest["metadata"]["name"] == name:
-            return manifest
-    raise ManifestsError(f"{rendered.name} has no {kind} {name}: it is for another version")
 
 
 def _deployment(deployment: Manifest, controller: str | None) -> None:

@@ -5,11 +5,10 @@ definitions and webhooks. The operator has a namespace of its own, and makes its
 webhook's certificate itself.
 """
 
-import json
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-Manifest = dict[str, Any]
+from mlops_platform.upstream_manifests import Manifest, ManifestsError, one
 
 NAMESPACE: Final = "training-operator"
 _NAME: Final = "training-operator"
@@ -46,10 +45,6 @@ _INIT_CONTAINER: Final = """\
 """
 
 
-class ManifestsError(Exception):
-    """Upstream's manifests are not what this project changes; the message says where."""
-
-
 def definitions(rendered: Path) -> list[Manifest]:
     """Return the custom resource definitions of TFJobs and PyTorchJobs.
 
@@ -60,7 +55,7 @@ def definitions(rendered: Path) -> list[Manifest]:
         ManifestsError: the file lacks one.
     """
     return [
-        _one(rendered, "CustomResourceDefinition", f"{job}s.kubeflow.org") for job in sorted(_JOBS)
+        one(rendered, "CustomResourceDefinition", f"{job}s.kubeflow.org") for job in sorted(_JOBS)
     ]
 
 
@@ -77,7 +72,7 @@ def objects(rendered: Path, *, operator: str | None, init_container: str) -> lis
     Raises:
         ManifestsError: the file lacks an object that this module keeps or changes.
     """
-    kept = {kind: _one(rendered, kind, _NAME) for kind in _KEPT}
+    kept = {kind: one(rendered, kind, _NAME) for kind in _KEPT}
     for subject in kept["ClusterRoleBinding"]["subjects"]:
         subject["namespace"] = NAMESPACE
     # The port of the metrics is open for nobody yet.
@@ -105,7 +100,7 @@ def secret(rendered: Path) -> str:
     Raises:
         ManifestsError: the file has none.
     """
-    return str(_one(rendered, "Secret", f"{_NAME}-webhook-cert")["metadata"]["name"])
+    return str(one(rendered, "Secret", f"{_NAME}-webhook-cert")["metadata"]["name"])
 
 
 def webhook(rendered: Path) -> Manifest:
@@ -117,7 +112,7 @@ def webhook(rendered: Path) -> Manifest:
     Raises:
         ManifestsError: the file lacks it, or a webhook of one of the jobs.
     """
-    found = _one(rendered, _WEBHOOK, f"validator.{_NAME}.kubeflow.org")
+    found = one(rendered, _WEBHOOK, f"validator.{_NAME}.kubeflow.org")
     wanted = {f"validator.{job}.{_NAME}.kubeflow.org" for job in _JOBS}
     found["webhooks"] = [each for each in found["webhooks"] if each["name"] in wanted]
     if missing := sorted(wanted - {each["name"] for each in found["webhooks"]}):
@@ -127,14 +122,6 @@ def webhook(rendered: Path) -> Manifest:
     for each in found["webhooks"]:
         each["clientConfig"]["service"]["namespace"] = NAMESPACE
     return found
-
-
-def _one(rendered: Path, kind: str, name: str) -> Manifest:
-    manifests: list[Manifest] = json.loads(rendered.read_text())
-    for manifest in manifests:
-        if manifest["kind"] == kind and manifest["metadata"]["name"] == name:
-            return manifest
-    raise ManifestsError(f"{rendered.name} has no {kind} {name}: it is for another version")
 
 
 def _moved(manifest: Manifest) -> Manifest:

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Final
 
 from flight_delay.dataset import DatasetError
 from flight_rollout import rollout as rolling
@@ -20,9 +19,9 @@ from flight_rollout.registry import (
 from flight_rollout.rollout import Served, Share
 from mlops_stack import report
 from mlops_stack.pulumi_cli import PulumiError, Stack
+from mlops_stack.serving import TITLES
+from mlops_stack.serving import outputs as serving_outputs
 from mlops_workloads import rollout
-
-_TITLES: Final = {"kserve": "KServe", "seldon": "Seldon"}
 
 
 class CanaryError(PulumiError):
@@ -142,14 +141,7 @@ def _explained() -> Iterator[None]:
 
 
 def _serving(stack: Stack) -> Serving:
-    outputs = stack.outputs() if stack.exists() else {}
-    if not outputs.get("kubeconfig"):
-        raise PulumiError(f"stack {stack.name} is not up; run `make up STACK={stack.name}`")
-    if not outputs.get("gateway_url"):
-        raise CanaryError(
-            f"stack {stack.name} serves no model; set `mlops-platform:servingEngines: both` in "
-            f"{stack.file().name} and run `make up STACK={stack.name}`"
-        )
+    outputs = serving_outputs(stack)
     registry = Registry(outputs["mlflow_url"], outputs["model_name"])
     champion = registry.by_alias(CHAMPION)
     if champion is None:
@@ -192,7 +184,7 @@ def _show(served: Sequence[Served]) -> None:
     report.plain("")
     rows = [
         (
-            _TITLES[each.engine],
+            TITLES[each.engine],
             f"version {each.version} with {each.percent} % of the requests, "
             f"ROC AUC {each.roc_auc:.3f} on {rolling.FLIGHTS} flights",
         )

@@ -12,13 +12,14 @@ from flight_rollout.engines import ENGINES
 from flight_rollout.labelled_sample import Sample
 from mlops_stack import report
 from mlops_stack.pulumi_cli import PulumiError, Stack
+from mlops_stack.serving import TITLES
+from mlops_stack.serving import outputs as serving_outputs
 from mlops_toolchain import layout
 
 # A month that the pipeline neither trains on nor evaluates with, as it stands.
 _MONTH: Final = 6
 _MOST: Final = 1000
 _TIMEOUT_SECONDS: Final = 30
-_TITLES: Final = {"kserve": "KServe", "seldon": "Seldon"}
 
 
 class PredictError(PulumiError):
@@ -46,19 +47,12 @@ def predict(stack: Stack, *, flights: str = "5") -> None:
         flights: how many flights, as the user wrote it.
 
     Raises:
-        PredictError: the number is none, the stack serves nothing, or an engine does not answer.
-        PulumiError: the stack is not up.
+        PredictError: the number is none, or an engine does not answer.
+        PulumiError: the stack is not up, or serves nothing.
     """
     if not flights.isdecimal() or not 1 <= int(flights) <= _MOST:
         raise PredictError(f"FLIGHTS={flights} is no number from 1 to {_MOST}")
-    outputs = stack.outputs() if stack.exists() else {}
-    if not outputs.get("kubeconfig"):
-        raise PulumiError(f"stack {stack.name} is not up; run `make up STACK={stack.name}`")
-    if not outputs.get("gateway_url"):
-        raise PredictError(
-            f"stack {stack.name} serves no model; set `mlops-platform:servingEngines: both` in "
-            f"{stack.file().name} and run `make up STACK={stack.name}`"
-        )
+    outputs = serving_outputs(stack)
     for line in lines(ask(outputs, int(flights))):
         report.plain(line)
 
@@ -86,16 +80,16 @@ def ask(outputs: Mapping[str, Any], flights: int) -> Said:
             answers[name] = engine.answer(found.json())
         except (httpx.HTTPError, ValueError) as error:
             raise PredictError(
-                f"{_TITLES[name]} does not answer at {url}: {error}; `make status` shows what does"
+                f"{TITLES[name]} does not answer at {url}: {error}; `make status` shows what does"
             ) from error
         if len(answers[name].probabilities) != flights:
-            raise PredictError(f"{_TITLES[name]} answers {flights} flights with {found.text[:200]}")
+            raise PredictError(f"{TITLES[name]} answers {flights} flights with {found.text[:200]}")
     return Said(sample=sample, answers=answers)
 
 
 def lines(said: Said) -> list[str]:
     """Return a table: a line a flight, a column an engine."""
-    engines = [f"{_TITLES[name]} v{it.version}" for name, it in said.answers.items()]
+    engines = [f"{TITLES[name]} v{it.version}" for name, it in said.answers.items()]
     table = [["flight", "departs", *engines, "was"]]
     for number, (row, late) in enumerate(zip(said.sample.rows, said.sample.late, strict=True)):
         minutes = int(row["scheduled_departure_minute"])

@@ -5,7 +5,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import pulumi
 from pulumi.runtime import mocks, set_all_config, settings
+
+from mlops_infra.cluster import Cluster, ClusterAccess
 
 # Outputs that a provider would compute, by type.
 _COMPUTED: dict[str, dict[str, Any]] = {
@@ -95,3 +98,18 @@ def run(
         settings.reset_options()
         loop.close()
     return recorder
+
+
+def cluster() -> Cluster:
+    """Register a cluster that somebody else runs, for a program that is recorded."""
+    return Cluster(
+        "cluster",
+        access=ClusterAccess(
+            kubeconfig=pulumi.Output.from_input("apiVersion: v1"),
+            node_address=pulumi.Output.from_input("127.0.0.1"),
+            context=None,
+            owned=None,
+        ),
+        storage_class=None,
+        image_registry="",
+    )

@@ -3,13 +3,12 @@
 import json
 from typing import Any
 
-import pulumi
 import pytest
 
-from mlops_infra.cluster import Cluster, ClusterAccess
 from mlops_platform import kserve_manifests
 from mlops_platform.kserve import KServe, KServeArgs
-from mlops_platform.kserve_manifests import KServeImages, ManifestsError
+from mlops_platform.kserve_manifests import KServeImages
+from mlops_platform.upstream_manifests import ManifestsError
 from mlops_toolchain import layout
 from tests.unit import recording
 
@@ -27,17 +26,7 @@ pytestmark = pytest.mark.skipif(
 
 def _recorded(*, images: KServeImages | None = IMAGES, cert_manager: bool = False) -> Any:
     def program() -> None:
-        cluster = Cluster(
-            "cluster",
-            access=ClusterAccess(
-                kubeconfig=pulumi.Output.from_input("apiVersion: v1"),
-                node_address=pulumi.Output.from_input("127.0.0.1"),
-                context=None,
-                owned=None,
-            ),
-            storage_class=None,
-            image_registry="",
-        )
+        cluster = recording.cluster()
         KServe(
             "kserve",
             KServeArgs(

@@ -11,8 +11,8 @@ from mlops_platform import kubeflow_manifests
 from mlops_platform.kubeflow_manifests import (
     KubeflowImages,
     KubeflowSettings,
-    ManifestsError,
 )
+from mlops_platform.upstream_manifests import ManifestsError
 from mlops_toolchain import layout
 
 FOLDER = layout.manifests_dir() / "kubeflow-pipelines"

@@ -3,13 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-import pulumi
 import pytest
 
-from mlops_infra.cluster import Cluster, ClusterAccess
 from mlops_platform import training_manifests
-from mlops_platform.training_manifests import ManifestsError
 from mlops_platform.training_operator import TrainingOperator, TrainingOperatorArgs
+from mlops_platform.upstream_manifests import ManifestsError
 from mlops_toolchain import layout
 from tests.unit import recording
 
@@ -21,17 +19,7 @@ pytestmark = pytest.mark.skipif(
 
 def _recorded(image: str | None) -> recording.Recorder:
     def program() -> None:
-        cluster = Cluster(
-            "cluster",
-            access=ClusterAccess(
-                kubeconfig=pulumi.Output.from_input("apiVersion: v1"),
-                node_address=pulumi.Output.from_input("127.0.0.1"),
-                context=None,
-                owned=None,
-            ),
-            storage_class=None,
-            image_registry="",
-        )
+        cluster = recording.cluster()
         TrainingOperator(
             "training-operator",
             TrainingOperatorArgs(

@@ -1,0 +1,29 @@
+"""What the commands that use a stack's model servers share."""
+
+from typing import Any, Final
+
+from mlops_stack.pulumi_cli import PulumiError, Stack
+
+TITLES: Final = {"kserve": "KServe", "seldon": "Seldon"}
+
+
+class NotServingError(PulumiError):
+    """A stack serves no model; the message says what to set."""
+
+
+def outputs(stack: Stack) -> dict[str, Any]:
+    """Return the outputs of a stack that serves, secrets included.
+
+    Raises:
+        NotServingError: it serves nothing.
+        PulumiError: it is not up.
+    """
+    found = stack.outputs() if stack.exists() else {}
+    if not found.get("kubeconfig"):
+        raise PulumiError(f"stack {stack.name} is not up; run `make up STACK={stack.name}`")
+    if not found.get("gateway_url"):
+        raise NotServingError(
+            f"stack {stack.name} serves no model; set `mlops-platform:servingEngines: both` in "
+            f"{stack.file().name} and run `make up STACK={stack.name}`"
+        )
+    return found
