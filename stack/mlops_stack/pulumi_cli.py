@@ -336,6 +336,8 @@ def _holder_runs(lock: Path) -> bool:
     if host and host != socket.gethostname():
         return True
     with contextlib.suppress(OSError):
-        # By name too: after a reboot the number belongs to another program.
-        return Path(f"/proc/{pid}/comm").read_text().startswith("pulumi")
+        # pid (name) state: by name too, since after a reboot the number belongs to another program.
+        # A killed process is a zombie until its parent, or init, has asked for its exit code.
+        name, _, rest = Path(f"/proc/{pid}/stat").read_text().partition("(")[2].rpartition(") ")
+        return name.startswith("pulumi") and rest[0] not in "ZX"
     return False

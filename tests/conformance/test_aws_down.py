@@ -54,10 +54,12 @@ def test_an_interrupted_destroy_is_finished_by_the_next(stack: AwsStack) -> None
         time.sleep(0.05)
     # The engine with all of its plugins, with no time to write anything. Each plugin is in a group
     # of its own.
-    for process in _session(first.pid):
+    killed = _session(first.pid)
+    for process in killed:
         with contextlib.suppress(ProcessLookupError):
             os.kill(process, signal.SIGKILL)
     first.wait()
+    _wait_until_ended(killed)
     assert 0 < _resources(state) <= before - 20
     second = stack.run("down")
     assert second.returncode == 0, second.stdout
@@ -89,6 +91,20 @@ def _session(leader: int) -> list[int]:
             if int(stat.read_text().rpartition(")")[2].split()[3]) == leader:
                 found.append(int(stat.parent.name))
     return sorted(found, key=lambda process: process != leader)
+
+
+def _wait_until_ended(processes: list[int]) -> None:
+    """Wait for killed processes: one with much memory takes a moment to give it back."""
+    end = time.monotonic() + 30
+    while any(_state(process) not in ("", "Z", "X") for process in processes):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def _state(process: int) -> str:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{process}/stat").read_text().rpartition(") ")[2][0]
+    return ""
 
 
 def _resources(state: Path) -> int:

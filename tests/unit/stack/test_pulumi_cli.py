@@ -3,9 +3,11 @@
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -77,6 +79,24 @@ def test_the_lock_of_a_running_command_is_kept(checkout: Path, pulumi_pid: int) 
     lock = _lock(checkout, "dev", pid=pulumi_pid)
     Stack("dev")._clear_stale_lock()
     assert lock.exists()
+
+
+def test_a_killed_command_that_nobody_waited_for_holds_nothing(
+    checkout: Path, pulumi_pid: int
+) -> None:
+    _wait_for_state(pulumi_pid, "S")
+    os.kill(pulumi_pid, signal.SIGKILL)
+    _wait_for_state(pulumi_pid, "Z")
+    lock = _lock(checkout, "dev", pid=pulumi_pid)
+    Stack("dev")._clear_stale_lock()
+    assert not lock.exists()
+
+
+def _wait_for_state(pid: int, state: str) -> None:
+    end = time.monotonic() + 10
+    while f"(pulumi) {state}" not in Path(f"/proc/{pid}/stat").read_text():
+        assert time.monotonic() < end
+        time.sleep(0.01)
 
 
 def test_a_number_that_now_belongs_to_another_program_holds_nothing(checkout: Path) -> None:
