@@ -6,7 +6,7 @@ PYTHON = .venv/bin/python
 STACK_COMMAND = $(PYTHON) -m mlops_stack
 
 .DEFAULT_GOAL := help
-.PHONY: help up preview run status down toolchain toolchain-in-a-hurry toolchain-status env envs reap rehearse images predict canary promote rollback
+.PHONY: help up preview run status down toolchain toolchain-in-a-hurry toolchain-status env envs reap rehearse images predict train canary promote rollback
 .PHONY: bootstrap pipeline lint test test-unit test-serving bench
 
 help: ## Show the commands
@@ -23,6 +23,9 @@ preview: ## What `make up` would change [STACK=dev FORMAT=text|markdown|json BAS
 
 run: ## Run the pipeline and follow it [MONTHS=1-3] [PARAMETERS="iterations=200 leaves=15"]
 	@$(STACK_COMMAND) run --stack $(STACK) --months "$(MONTHS)" $(PARAMETERS)
+
+train: ## A network, trained on two workers: FRAMEWORK=pytorch|tensorflow [MONTHS=1-3] [PARAMETERS="epochs=8"]
+	@$(STACK_COMMAND) train --stack $(STACK) --framework '$(FRAMEWORK)' --months "$(MONTHS)" $(PARAMETERS)
 
 predict: ## Real flights, and what each serving engine says of them [STACK=dev FLIGHTS=5]
 	@$(STACK_COMMAND) predict --stack $(STACK) --flights '$(or $(FLIGHTS),5)'

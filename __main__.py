@@ -23,6 +23,7 @@ from mlops_platform.seldon_core import SeldonCore, SeldonCoreArgs, SeldonImages
 from mlops_platform.training_operator import TrainingOperator, TrainingOperatorArgs
 from mlops_stack import settings
 from mlops_toolchain import images, layout
+from mlops_workloads import store_environment, training_job
 from mlops_workloads.dataset import Dataset, DatasetArgs
 from mlops_workloads.deployer import Deployer
 from mlops_workloads.flight_delay_pipeline import FlightDelayPipeline, FlightDelayPipelineArgs
@@ -86,6 +87,14 @@ controller_image, notebook_image = (
 if config.notebooks and config.cluster_provider == "embedded":
     # `make up` does not wait for them.
     settings.check_built("notebooks", "notebook-controller", "notebook")
+# Other clusters would have to pull them from a registry that nobody pushes them to.
+training_images = (
+    {name: images.reference(f"{name}-training") for name in training_job.FRAMEWORKS}
+    if config.training_operator and config.cluster_provider == "embedded"
+    else {}
+)
+if training_images:
+    settings.check_built("trainingOperator", *(f"{name}-training" for name in training_images))
 platform_images = (
     *(mlflow_image, flights_image, mariadb_image),
     *(astuple(kubeflow_images) if kubeflow_images else ()),
@@ -93,7 +102,11 @@ platform_images = (
     *((*astuple(kserve_images), mlserver_image) if with_kserve else ()),
     *(astuple(seldon_images) if with_seldon else ()),
     *((gateway_image,) if with_kserve or with_seldon else ()),
-    *((training_image, busybox_image) if config.training_operator else ()),
+    *(
+        (training_image, busybox_image, *training_images.values())
+        if config.training_operator
+        else ()
+    ),
     *((controller_image, notebook_image) if config.notebooks else ()),
 )
 # Both engines copy models by the same image.
@@ -345,6 +358,14 @@ if config.layers == "all":
         pulumi.export("model_servers", model_servers)
         for each in servers:
             pulumi.export(f"{each.engine}_url", pulumi.Output.concat(gateway.url, each.path))
+    if training:
+        store_environment.secret(
+            training_job.ENVIRONMENT,
+            metadata={"name": training_job.ENVIRONMENT, "namespace": training.namespace},
+            buckets=buckets,
+            addresses={"MLFLOW_TRACKING_URI": mlflow.cluster_url},
+            opts=cluster.object_options(),
+        )
     notebook = (
         Notebook(
             "notebook",
@@ -384,6 +405,7 @@ if config.layers == "all":
     pulumi.export("kserve_namespace", kserve.namespace if kserve else None)
     pulumi.export("seldon_namespace", seldon.namespace if seldon else None)
     pulumi.export("training_namespace", training.namespace if training else None)
+    pulumi.export("training_images", training_images)
     pulumi.export("pipeline_version", pipeline.version.version)
     pulumi.export("pipeline_data", pipeline.data)
     pulumi.export("pipeline_id", pipeline.version.pipeline_id)

@@ -19,7 +19,7 @@ def main() -> int:
         "command",
         choices=[
             *("up", "preview", "run", "status", "down", "env", "rehearse", "images", "predict"),
-            *("canary", "promote", "rollback"),
+            *("canary", "promote", "rollback", "train"),
         ],
     )
     parser.add_argument("--stack", default="dev", help="name of the stack (default: dev)")
@@ -27,6 +27,7 @@ def main() -> int:
         "--started", type=float, default=time.time(), help="when the whole command began"
     )
     parser.add_argument("--months", default="", help="training months of a run, as 3 or 1-3")
+    parser.add_argument("--framework", default="", help="of a training: pytorch or tensorflow")
     parser.add_argument(
         "parameters", nargs="*", metavar="NAME=VALUE", help="further parameters of a run"
     )
@@ -126,6 +127,15 @@ def _run(arguments: argparse.Namespace, stack: "Stack") -> int:
             from mlops_stack.run import run  # noqa: PLC0415
 
             run(stack, months=arguments.months, assignments=arguments.parameters)
+        case "train":
+            from mlops_stack.train import train  # noqa: PLC0415
+
+            train(
+                stack,
+                framework=arguments.framework,
+                training_months=arguments.months,
+                assignments=arguments.parameters,
+            )
         case "predict":
             from mlops_stack.predict import predict  # noqa: PLC0415
 

@@ -1,14 +1,12 @@
 """`make run`: one run of the uploaded pipeline, followed step by step."""
 
-import json
 import time
 from typing import Any
 
-import httpx
-
 from flight_delay.parameters import ParametersError, validate
 from flight_pipeline.settings import NAME
-from mlops_stack import report
+from mlops_stack import report, tracked
+from mlops_stack.parameters import parse
 from mlops_stack.pulumi_cli import PulumiError, Stack
 from mlops_workloads import step_logs
 from mlops_workloads.pipeline_runs import RunFailedError, run_to_end
@@ -49,24 +47,6 @@ def run(stack: Stack, *, months: str, assignments: list[str]) -> None:
     _show(outputs, run_id, parameters)
 
 
-def parse(assignments: list[str]) -> dict[str, Any]:
-    """Return parameters of the form NAME=VALUE; a value that is no JSON is text.
-
-    Raises:
-        RunError: one has another form.
-    """
-    found = {}
-    for assignment in assignments:
-        name, separator, text = assignment.partition("=")
-        if not separator or not name:
-            raise RunError(f"{assignment!r} is not NAME=VALUE, for example iterations=200")
-        try:
-            found[name] = json.loads(text)
-        except json.JSONDecodeError:
-            found[name] = text
-    return found
-
-
 def _followed(outputs: dict[str, Any], parameters: dict[str, Any]) -> str:
     name = f"{NAME} {time.strftime('%Y-%m-%d %H:%M:%S', time.gmtime())}"
     with report.phase(f"run {name}, months {parameters['training_months']}"):
@@ -84,9 +64,14 @@ def _followed(outputs: dict[str, Any], parameters: dict[str, Any]) -> str:
 
 def _show(outputs: dict[str, Any], run_id: str, parameters: dict[str, Any]) -> None:
     rows = [("Run", _link(outputs, run_id))]
-    found = _evaluated(outputs["mlflow_url"], parameters["model_name"], run_id)
+    found = tracked.find(
+        outputs["mlflow_url"],
+        parameters["model_name"],
+        tag="kfp_evaluation_run_id",
+        value=run_id,
+    )
     if found:
-        metrics, tags, mlflow_run, experiment = found
+        metrics, tags = found.metrics, found.tags
         shown = ", ".join(f"{name} {metrics[name]:.3f}" for name in _HEADLINE if name in metrics)
         rows.append(("Metrics", shown))
         before = tags.get("champion_version")
@@ -100,39 +85,9 @@ def _show(outputs: dict[str, Any], run_id: str, parameters: dict[str, Any]) -> N
             else "there was no champion"
         )
         rows.append(("Champion", f"{verdict}; {against}"))
-        url = f"{outputs['mlflow_url']}/#/experiments/{experiment}/runs/{mlflow_run}"
-        rows.append(("MLflow", url))
+        rows.append(("MLflow", found.url))
     report.plain("")
     report.table(rows)
-
-
-def _evaluated(
-    mlflow_url: str, experiment: str, run_id: str
-) -> tuple[dict[str, float], dict[str, str], str, str] | None:
-    """Return metrics, tags, run and experiment that a run's evaluation wrote to MLflow."""
-    api = f"{mlflow_url}/api/2.0/mlflow"
-    with httpx.Client(timeout=30) as client:
-        answer = client.get(
-            f"{api}/experiments/get-by-name", params={"experiment_name": experiment}
-        )
-        if answer.is_error:
-            return None
-        found = answer.json()["experiment"]["experiment_id"]
-        query = {
-            "experiment_ids": [found],
-            "filter": f"tags.kfp_evaluation_run_id = '{run_id}'",
-            "max_results": 1,
-        }
-        runs = client.post(f"{api}/runs/search", json=query).raise_for_status().json().get("runs")
-    if not runs:
-        return None
-    data = runs[0]["data"]
-    return (
-        {m["key"]: m["value"] for m in data.get("metrics", [])},
-        {t["key"]: t["value"] for t in data.get("tags", [])},
-        runs[0]["info"]["run_id"],
-        found,
-    )
 
 
 def _link(outputs: dict[str, Any], run_id: str) -> str:

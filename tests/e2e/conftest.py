@@ -27,7 +27,7 @@ class Commands:
         self, command: str, *words: str, check: bool = True
     ) -> subprocess.CompletedProcess[str]:
         result = subprocess.run(
-            [sys.executable, "-m", "mlops_stack", command, "--stack", self.name, *words],
+            self.command(command, *words),
             cwd=CHECKOUT,
             capture_output=True,
             text=True,
@@ -39,6 +39,9 @@ class Commands:
                 f"{command} ended with {result.returncode}:\n{result.stdout}{result.stderr}"
             )
         return result
+
+    def command(self, command: str, *words: str) -> list[str]:
+        return [sys.executable, "-m", "mlops_stack", command, "--stack", self.name, *words]
 
     @property
     def stack(self) -> Stack:

@@ -1,6 +1,8 @@
 """The training operator: jobs over several Pods that find each other, to the end."""
 
 import json
+import re
+import subprocess
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
@@ -8,20 +10,14 @@ from typing import Any
 import pytest
 
 from mlops_infra.node.layout import StateFolder
+from mlops_stack import tracked
 from mlops_toolchain import images
 from tests.cluster.conftest import Kubectl
 from tests.e2e import serving
-from tests.e2e.conftest import Commands
+from tests.e2e.conftest import CHECKOUT, Commands
 from tests.e2e.serving import wait
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
-
-_PORT = 23456
-# As a framework does: the first Pod listens, the others connect to the name that they were given.
-_LISTEN = f'test "$(nc -l -p {_PORT})" = hello'
-_CONNECT = (
-    "for i in $(seq 60); do echo hello | nc -w 2 $ADDRESS $PORT && exit 0; sleep 1; done; exit 1"
-)
 
 
 @pytest.fixture(scope="module")
@@ -86,35 +82,63 @@ def _ends(status: dict[str, Any]) -> set[str]:
     return {each["type"] for each in status["conditions"] if each["status"] == "True"}
 
 
-def test_a_worker_of_a_pytorchjob_finds_its_master(job: Callable[..., dict[str, Any]]) -> None:
-    check = 'test "$WORLD_SIZE" = 2 && test "$RANK" = {rank} && '
-    worker = "ADDRESS=$MASTER_ADDR PORT=$MASTER_PORT; " + _CONNECT
-    status = job(
-        "PyTorchJob",
-        {
-            "Master": _replica("pytorch", check.format(rank=0) + _LISTEN),
-            "Worker": _replica("pytorch", check.format(rank=1) + f"{{ {worker}; }}"),
-        },
+@pytest.mark.parametrize("framework", ["pytorch", "tensorflow"])
+def test_two_workers_train_a_model(
+    whole_stack: Commands, whole_outputs: dict[str, Any], framework: str
+) -> None:
+    shown = _trained(whole_stack, framework)
+    assert "worker 1 of 2: " in shown, shown
+    assert "epoch 2 of 2: loss " in shown, shown
+    job = re.search(rf"{framework}-[0-9]+-[0-9]+", shown)
+    assert job, shown
+    run = tracked.find(
+        whole_outputs["mlflow_url"], whole_outputs["model_name"], tag="training_job", value=job[0]
     )
-    assert "Succeeded" in _ends(status)
-    assert status["replicaStatuses"]["Master"]["succeeded"] == 1
+    assert run is not None
+    # Better than chance, on a month that it never saw.
+    assert run.metrics["roc_auc"] > 0.55
+    assert run.metrics["flights"] > 10_000
 
 
-def test_a_worker_of_a_tfjob_finds_its_chief(job: Callable[..., dict[str, Any]]) -> None:
-    address = (
-        "echo $TF_CONFIG; "
-        'CHIEF=$(echo $TF_CONFIG | sed \'s/.*"chief":\\["\\([^"]*\\)".*/\\1/\'); '
-        f"ADDRESS=${{CHIEF%:*}} PORT={_PORT}; "
-    )
-    status = job(
-        "TFJob",
-        {
-            "Chief": _replica("tensorflow", _LISTEN),
-            "Worker": _replica("tensorflow", address + _CONNECT),
-        },
-    )
-    assert "Succeeded" in _ends(status)
-    assert status["replicaStatuses"]["Chief"]["succeeded"] == 1
+def test_such_a_model_serves_beside_the_champion(whole_stack: Commands) -> None:
+    version = re.search(r"VERSION=([0-9]+)", _trained(whole_stack, "pytorch"))
+    assert version
+    try:
+        tried = whole_stack.run("canary", "--version", version[1], "--weight", "50").stdout
+        assert f"version {version[1]}" in tried, tried
+    finally:
+        whole_stack.run("rollback")
+
+
+def _trained(stack: Commands, framework: str) -> str:
+    words = ("--framework", framework, "--months", "1", "epochs=2")
+    return stack.run("train", *words).stdout
+
+
+def test_a_failed_training_shows_its_last_lines(
+    whole_stack: Commands, kubectl: Callable[..., str]
+) -> None:
+    words = ("--framework", "pytorch", "--months", "1", "epochs=500", "hidden_units=512")
+    with subprocess.Popen(
+        whole_stack.command("train", *words),
+        cwd=CHECKOUT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as command:
+        pods = "--selector=training.kubeflow.org/replica-type=master"
+        running = "--field-selector=status.phase=Running"
+        wait(
+            lambda: "pod/" in kubectl("get", "pods", pods, running, "--output", "name"), "a Pod", 90
+        )
+        pod = kubectl("get", "pods", pods, running, "--output", "name").strip()
+        wait(lambda: "worker 1 of 2" in kubectl("logs", pod), "the first line", 60)
+        # The first process of a Pod gets no signal that it does not handle.
+        kubectl("exec", pod, "--", "python3", "-c", "import os, signal; os.kill(1, signal.SIGINT)")
+        shown = command.communicate(timeout=120)[0]
+    assert command.returncode == 1, shown
+    assert "last lines of " in shown, shown
+    assert "KeyboardInterrupt" in shown.rpartition("last lines of ")[2], shown
 
 
 def test_a_job_that_fails_says_so(job: Callable[..., dict[str, Any]]) -> None:

@@ -47,6 +47,9 @@ MLSERVER = "1.7.1"
 TRAINING_OPERATOR = "1.8.1"
 NOTEBOOK_CONTROLLER = "v0.0.0-20220728153354-fc09bd1eefb8"
 JUPYTERLAB = "4.6.6"
+TENSORFLOW = "2.21.0"
+# Debian bookworm's.
+PYTORCH = "1.13.1"
 FLIGHTS_DATA = "0.0.3"
 PROJECT = "0.1.0"
 
@@ -453,6 +456,34 @@ ARTEFACTS = (
         ),
         seconds=20,
         megabytes=300,
+        optional=True,
+    ),
+    # --- distributed training ---
+    Artefact(
+        name="pytorch-root",
+        version=PYTORCH,
+        licence="BSD-3-Clause and others",
+        recipe=DebianRoot(
+            suite="bookworm",
+            packages=(
+                *("python3-minimal", "libpython3.11-stdlib", "ca-certificates", "libgomp1"),
+                "python3-torch",
+            ),
+        ),
+        seconds=120,
+        megabytes=1700,
+        optional=True,
+    ),
+    Artefact(
+        name="tensorflow-packages",
+        version=TENSORFLOW,
+        licence="Apache-2.0 and others",
+        recipe=PythonPackages(
+            requirements="toolchain/images/tensorflow-training/requirements.txt",
+            python_version="3.11",
+        ),
+        seconds=60,
+        megabytes=1700,
         optional=True,
     ),
     Artefact(
@@ -915,6 +946,40 @@ ARTEFACTS = (
         needs=("image-flights", "notebook-packages"),
         seconds=60,
         megabytes=3000,
+        optional=True,
+    ),
+    Artefact(
+        name="image-pytorch-training",
+        version=PYTORCH,
+        licence="BSD-3-Clause and others",
+        recipe=Image(
+            name="pytorch-training",
+            dockerfile="pytorch-training",
+            files=(
+                ("root.tar", "pytorch-root", "root.tar"),
+                ("site.tar", "mlflow-packages", "site.tar"),
+            ),
+            folders=("workloads/flight_delay", "workloads/flight_training"),
+        ),
+        needs=("pytorch-root", "mlflow-packages"),
+        seconds=120,
+        megabytes=5000,
+        optional=True,
+    ),
+    Artefact(
+        name="image-tensorflow-training",
+        version=TENSORFLOW,
+        licence="Apache-2.0 and others",
+        recipe=Image(
+            name="tensorflow-training",
+            dockerfile="tensorflow-training",
+            files=(("site.tar", "tensorflow-packages", "site.tar"),),
+            folders=("workloads/flight_training",),
+            base="flights",
+        ),
+        needs=("image-flights", "tensorflow-packages"),
+        seconds=120,
+        megabytes=5000,
         optional=True,
     ),
     # --- data ---

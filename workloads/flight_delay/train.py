@@ -57,25 +57,59 @@ def train(
         TrackingError: MLflow does not answer.
     """
     # First, because minutes of training must not end at a server that was never there.
-    mlflow = tracking.connect(experiment)
+    tracking.connect(experiment)
     chosen, validation = choose(training, hyperparameters, candidates)
     frame, truth = split(training)
     fitted = model.create(**chosen).fit(frame, truth)
+    run_id = log(
+        fitted,
+        frame.head(3),
+        experiment=experiment,
+        parameters={
+            **notes,
+            **chosen,
+            "train_flights": len(frame),
+            "late_minutes": features.LATE_MINUTES,
+        },
+        validation=validation,
+        tags=_tags(),
+    )
+    return Trained(model=fitted, hyperparameters=chosen, validation=validation, run_id=run_id)
+
+
+def log(
+    fitted: Pipeline,
+    example: pd.DataFrame,
+    *,
+    experiment: str,
+    parameters: Mapping[str, Any],
+    tags: Mapping[str, str],
+    metrics: Mapping[str, float] | None = None,
+    validation: Sequence[float] = (),
+) -> str:
+    """Log a fitted model to MLflow and return the run, which holds it as `model`.
+
+    Args:
+        fitted: pipeline from `features.COLUMNS` to probabilities.
+        example: some rows of its training set.
+        experiment: MLflow's experiment, made if it is not there.
+        parameters: of the run.
+        tags: of the run.
+        metrics: of the run.
+        validation: ROC AUC of each candidate.
+
+    Raises:
+        TrackingError: MLflow does not answer.
+    """
+    mlflow = tracking.connect(experiment)
     # Seconds, which a server that is not there must not cost
     from mlflow import sklearn as flavour  # noqa: PLC0415
 
-    with mlflow.start_run(tags=_tags()) as run:
-        mlflow.log_params(
-            {
-                **notes,
-                **chosen,
-                "train_flights": len(frame),
-                "late_minutes": features.LATE_MINUTES,
-            }
-        )
+    with mlflow.start_run(tags=dict(tags)) as run:
+        mlflow.log_params(dict(parameters))
+        mlflow.log_metrics(dict(metrics or {}))
         for step, score in enumerate(validation):
             mlflow.log_metric("validation_roc_auc", score, step=step)
-        example = frame.head(3)
         flavour.log_model(
             fitted,
             name="model",
@@ -88,9 +122,7 @@ def train(
                 f"{name}=={importlib.metadata.version(name)}" for name in _REQUIREMENTS
             ],
         )
-    return Trained(
-        model=fitted, hyperparameters=chosen, validation=validation, run_id=run.info.run_id
-    )
+        return str(run.info.run_id)
 
 
 def choose(

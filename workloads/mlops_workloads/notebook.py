@@ -11,6 +11,7 @@ from mlops_infra.buckets import Buckets
 from mlops_infra.cluster import Cluster
 from mlops_infra.credentials import Credentials
 from mlops_infra.pod_security import USER
+from mlops_workloads import store_environment
 
 _PORT = 8888
 _HOME = "/home/notebook"
@@ -66,7 +67,13 @@ class Notebook(pulumi.ComponentResource):
             string_data={"token": token},
             opts=child,
         )
-        environment = self._environment(name, args, child)
+        environment = store_environment.secret(
+            f"{name}-environment",
+            metadata={"namespace": args.namespace},
+            buckets=args.buckets,
+            addresses=args.addresses,
+            opts=child,
+        )
         volume = kubernetes.core.v1.PersistentVolumeClaim(
             f"{name}-home",
             metadata={"namespace": args.namespace},
@@ -111,31 +118,6 @@ class Notebook(pulumi.ComponentResource):
             pulumi.Output.format("{0}/lab?token={1}", self.address, token)
         )
         self.register_outputs({"address": self.address})
-
-    @staticmethod
-    def _environment(
-        name: str, args: NotebookArgs, child: pulumi.ResourceOptions
-    ) -> kubernetes.core.v1.Secret:
-        store = args.buckets.store
-        keys = (
-            {}
-            if store.keyless
-            else {
-                "AWS_ACCESS_KEY_ID": store.access_key,
-                "AWS_SECRET_ACCESS_KEY": store.secret_key,
-            }
-        )
-        return kubernetes.core.v1.Secret(
-            f"{name}-environment",
-            metadata={"namespace": args.namespace},
-            string_data={
-                "AWS_ENDPOINT_URL": store.cluster_endpoint,
-                "AWS_DEFAULT_REGION": store.region,
-                **keys,
-                **args.addresses,
-            },
-            opts=child,
-        )
 
 
 def pod(name: str, image: str, environment: str, secret: str, volume: str) -> dict[str, Any]:

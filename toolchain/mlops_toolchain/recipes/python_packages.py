@@ -70,8 +70,8 @@ class PythonPackages:
             *("--target", target, "--requirements", requirements),
         )
         for folder in [*target.rglob("tests"), *target.rglob("test")]:
-            # numpy's testing helpers import from numpy's own test folders; keep those.
-            if folder.is_dir() and "numpy" not in folder.parts:
+            # numpy's testing helpers, and TensorFlow itself, import from their own; keep those.
+            if folder.is_dir() and not {"numpy", "tensorflow", "keras"} & set(folder.parts):
                 shutil.rmtree(folder)
         context.run("tar", "-C", target, "-cf", context.output / "site.tar", ".")
         shutil.rmtree(target)

@@ -1,0 +1,56 @@
+"""What MLflow holds of a run, by its REST API: the client takes seconds to import."""
+
+from dataclasses import dataclass
+
+import httpx
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tracked:
+    """A run of MLflow.
+
+    Attributes:
+        metrics: by name.
+        tags: by name.
+        url: its page.
+    """
+
+    metrics: dict[str, float]
+    tags: dict[str, str]
+    url: str
+
+
+def find(mlflow_url: str, experiment: str, *, tag: str, value: str) -> Tracked | None:
+    """Return the newest run with a tag, or None.
+
+    Args:
+        mlflow_url: the server.
+        experiment: name of the run's experiment.
+        tag: name of the tag.
+        value: value of the tag.
+
+    Raises:
+        httpx.HTTPError: the server does not answer.
+    """
+    api = f"{mlflow_url}/api/2.0/mlflow"
+    with httpx.Client(timeout=30) as client:
+        answer = client.get(
+            f"{api}/experiments/get-by-name", params={"experiment_name": experiment}
+        )
+        if answer.is_error:
+            return None
+        found = answer.json()["experiment"]["experiment_id"]
+        query = {
+            "experiment_ids": [found],
+            "filter": f"tags.{tag} = '{value}'",
+            "max_results": 1,
+        }
+        runs = client.post(f"{api}/runs/search", json=query).raise_for_status().json().get("runs")
+    if not runs:
+        return None
+    data = runs[0]["data"]
+    return Tracked(
+        metrics={each["key"]: each["value"] for each in data.get("metrics", [])},
+        tags={each["key"]: each["value"] for each in data.get("tags", [])},
+        url=f"{mlflow_url}/#/experiments/{found}/runs/{runs[0]['info']['run_id']}",
+    )

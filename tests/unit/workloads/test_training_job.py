@@ -1,0 +1,57 @@
+"""The manifests of distributed trainings."""
+
+import json
+
+import pytest
+
+from flight_training.settings import Settings
+from mlops_workloads.training_job import FRAMEWORKS, Training, manifest
+
+TRAINING = {
+    "image": "docker.io/local/training:1",
+    "data": "s3://datasets/flights",
+    "training_months": "1-3",
+    "evaluation_month": 4,
+    "model_name": "flight-delay",
+    "settings": Settings(epochs=2),
+}
+
+
+@pytest.mark.parametrize(
+    ("framework", "replicas", "names"),
+    [
+        ("pytorch", "pytorchReplicaSpecs", {"Master", "Worker"}),
+        ("tensorflow", "tfReplicaSpecs", {"Chief", "Worker"}),
+    ],
+)
+def test_a_job_has_two_workers_of_the_framework(
+    framework: str, replicas: str, names: set[str]
+) -> None:
+    job = manifest("trial", Training(framework=framework, **TRAINING))
+    assert job["kind"] == FRAMEWORKS[framework].kind
+    specs = job["spec"][replicas]
+    assert set(specs) == names
+    for spec in specs.values():
+        assert spec["replicas"] == 1
+        (container,) = spec["template"]["spec"]["containers"]
+        # The operator refuses jobs whose container has another name.
+        assert container["name"] == framework
+        arguments = dict(zip(container["args"][::2], container["args"][1::2], strict=True))
+        assert arguments["--framework"] == framework
+        assert arguments["--job"] == "trial"
+        assert json.loads(arguments["--settings"])["epochs"] == 2
+
+
+def test_a_job_ends_and_its_pods_are_restricted() -> None:
+    job = manifest("trial", Training(framework="pytorch", **TRAINING))
+    policy = job["spec"]["runPolicy"]
+    assert policy["backoffLimit"] == 0
+    assert policy["activeDeadlineSeconds"] > 0
+    assert policy["ttlSecondsAfterFinished"] > 0
+    pod = job["spec"]["pytorchReplicaSpecs"]["Worker"]["template"]["spec"]
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["automountServiceAccountToken"] is False
+    (container,) = pod["containers"]
+    assert container["securityContext"]["readOnlyRootFilesystem"] is True
+    assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+    assert container["resources"]["limits"]["memory"]
