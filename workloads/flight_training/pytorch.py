@@ -3,6 +3,8 @@
 https://pytorch.org/docs/stable/notes/ddp.html
 """
 
+import contextlib
+import io
 import os
 from collections.abc import Callable
 
@@ -43,7 +45,10 @@ def fit(
         say: told of each epoch.
     """
     distributed.init_process_group("gloo")
-    torch.manual_seed(SEED)
+    # The first call looks once for the interface of NumPy that Debian's PyTorch was built for, and
+    # NumPy says at length that it has another. It is not used here: see _tensor.
+    with contextlib.redirect_stderr(io.StringIO()):
+        torch.manual_seed(SEED)
     parts: list[nn.Module] = []
     for layer in sizes(inputs.shape[1], settings.hidden_units):
         parts += [nn.Linear(*layer), nn.ReLU()]
