@@ -3,7 +3,6 @@
 import argparse
 import importlib
 import json
-import logging
 import sys
 import time
 from dataclasses import asdict
@@ -24,8 +23,6 @@ from flight_training.share import share
 
 def main() -> int:
     """Train, and as the first worker track the model; return the process's exit code."""
-    # The lines of the training are to be found among those of MLflow's client.
-    logging.getLogger("mlflow").setLevel(logging.ERROR)
     parser = argparse.ArgumentParser(prog="flight_training", description=__doc__)
     parser.add_argument("--framework", choices=["pytorch", "tensorflow"], required=True)
     parser.add_argument("--data", required=True, help="folder or s3://bucket/prefix of the flights")
