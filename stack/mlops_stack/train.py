@@ -99,6 +99,9 @@ def _follow(kubectl: Kubectl, job: Mapping[str, Any]) -> None:
     name, framework = job["metadata"]["name"], FRAMEWORKS[_framework(job)]
     first = f"{name}-{framework.first.lower()}-0"
     end, shown, phases = time.monotonic() + _MOST_SECONDS, 0, ""
+    # Read as they come: the operator may delete the Pods of a job that failed at once.
+    logs: dict[str, list[str]] = {}
+    failed: set[str] = set()
     while time.monotonic() < end:
         try:
             pods, status = _pods(kubectl, name), _status(kubectl, framework.kind, name)
@@ -112,15 +115,20 @@ def _follow(kubectl: Kubectl, job: Mapping[str, Any]) -> None:
         ended = {"Succeeded", "Failed"} & {
             each["type"] for each in status.get("conditions", []) if each["status"] == "True"
         }
-        if pods.get(first) in ("Running", "Succeeded"):
-            lines = _log(kubectl, first)
-            for line in lines[shown:]:
-                report.plain(f"    {line}")
-            shown = len(lines)
+        failed |= {pod for pod, phase in pods.items() if phase == "Failed"}
+        for pod, phase in pods.items():
+            if phase in ("Running", "Succeeded", "Failed"):
+                logs[pod] = _log(kubectl, pod) or logs.get(pod, [])
+        lines = logs.get(first, [])
+        for line in lines[shown:]:
+            report.plain(f"    {line}")
+        shown = len(lines)
         if "Succeeded" in ended:
             return
         if ended:
-            raise TrainError(_failure(kubectl, name, status, pods))
+            raise TrainError(
+                _failure(name, status, {pod: logs.get(pod, []) for pod in failed or logs})
+            )
         time.sleep(1)
     raise TrainError(f"{framework.kind} {name} did not end within {_MOST_SECONDS} s")
 
@@ -142,18 +150,18 @@ def _status(kubectl: Kubectl, kind: str, name: str) -> dict[str, Any]:
 
 
 def _log(kubectl: Kubectl, pod: str) -> list[str]:
-    return kubectl.run("logs", pod).splitlines()
+    """Return a Pod's lines; none when it is gone or has not begun."""
+    try:
+        return kubectl.run("logs", pod).splitlines()
+    except ServingError:
+        return []
 
 
-def _failure(
-    kubectl: Kubectl, name: str, status: Mapping[str, Any], pods: Mapping[str, str]
-) -> str:
+def _failure(name: str, status: Mapping[str, Any], logs: Mapping[str, list[str]]) -> str:
     reasons = [each.get("message", "") for each in status["conditions"] if each["type"] == "Failed"]
     parts = [f"{name} failed: {' '.join(reasons)}"]
-    for pod, phase in pods.items():
-        if phase == "Failed":
-            last = _log(kubectl, pod)[-_LOG_LINES:]
-            parts += [f"  last lines of {pod}:", *(f"    {line}" for line in last)]
+    for pod, lines in sorted(logs.items()):
+        parts += [f"  last lines of {pod}:", *(f"    {line}" for line in lines[-_LOG_LINES:])]
     return "\n".join(parts)
 
 
