@@ -1,6 +1,6 @@
 """What every pod of ours sets to pass the Pod Security Standard `restricted`."""
 
-from typing import Final
+from typing import Any, Final
 
 import pulumi_kubernetes as kubernetes
 
@@ -27,4 +27,23 @@ def restricted_pod() -> kubernetes.core.v1.PodSpecArgsDict:
             "seccomp_profile": {"type": "RuntimeDefault"},
         },
         "containers": [],
+    }
+
+
+def manifest_pod_context() -> dict[str, Any]:
+    """Return a Pod's `securityContext` as manifests write it, without a group of its volumes."""
+    return {
+        "runAsNonRoot": True,
+        "runAsUser": USER,
+        "runAsGroup": USER,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+
+
+def manifest_container_context() -> dict[str, Any]:
+    """Return a container's `securityContext` as manifests write it."""
+    return {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
     }

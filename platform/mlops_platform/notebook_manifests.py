@@ -7,7 +7,7 @@ for a webhook that it does not have.
 from pathlib import Path
 from typing import Final
 
-from mlops_infra.pod_security import USER
+from mlops_infra.pod_security import manifest_container_context, manifest_pod_context
 from mlops_platform.upstream_manifests import Manifest, ManifestsError, one
 
 NAMESPACE: Final = "notebook-controller-system"
@@ -58,17 +58,8 @@ def _deployment(deployment: Manifest, controller: str | None) -> None:
         raise ManifestsError(f"{_PREFIX} has {len(pod['containers'])} containers instead of one")
     (container,) = pod["containers"]
     pod["enableServiceLinks"] = False
-    pod["securityContext"] = {
-        "runAsNonRoot": True,
-        "runAsUser": USER,
-        "runAsGroup": USER,
-        "seccompProfile": {"type": "RuntimeDefault"},
-    }
-    container["securityContext"] = {
-        "allowPrivilegeEscalation": False,
-        "capabilities": {"drop": ["ALL"]},
-        "readOnlyRootFilesystem": True,
-    }
+    pod["securityContext"] = manifest_pod_context()
+    container["securityContext"] = manifest_container_context()
     container["imagePullPolicy"] = "IfNotPresent"
     if controller:
         container["image"], container["command"] = controller, ["notebook-controller"]

@@ -8,6 +8,11 @@ webhook's certificate itself.
 from pathlib import Path
 from typing import Final
 
+from mlops_infra.pod_security import (
+    USER,
+    manifest_container_context,
+    manifest_pod_context,
+)
 from mlops_platform.upstream_manifests import Manifest, ManifestsError, one
 
 NAMESPACE: Final = "training-operator"
@@ -16,7 +21,6 @@ _JOBS: Final = ("pytorchjob", "tfjob")
 _WEBHOOK: Final = "ValidatingWebhookConfiguration"
 _KEPT: Final = ("ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Service", "Deployment")
 _TEMPLATE: Final = "pytorch-init-container"
-_USER: Final = 65532
 # Upstream's asks `nslookup` whether it succeeded, which busybox's answers with an error as soon as
 # one of the search domains does not know the name.
 _INIT_CONTAINER: Final = """\
@@ -136,18 +140,8 @@ def _deployment(deployment: Manifest, operator: str | None, init_container: str)
         raise ManifestsError(f"{_NAME} has {len(pod['containers'])} containers instead of one")
     (container,) = pod["containers"]
     pod["enableServiceLinks"] = False
-    pod["securityContext"] = {
-        "runAsNonRoot": True,
-        "runAsUser": _USER,
-        "runAsGroup": _USER,
-        "fsGroup": _USER,
-        "seccompProfile": {"type": "RuntimeDefault"},
-    }
-    container["securityContext"] = {
-        "allowPrivilegeEscalation": False,
-        "capabilities": {"drop": ["ALL"]},
-        "readOnlyRootFilesystem": True,
-    }
+    pod["securityContext"] = {**manifest_pod_context(), "fsGroup": USER}
+    container["securityContext"] = manifest_container_context()
     container["imagePullPolicy"] = "IfNotPresent"
     # Upstream's manifests name the image of their version by its commit.
     if operator:

@@ -77,12 +77,17 @@ def canary(stack: Stack, *, version: str, weight: str) -> None:
             )
         serving.registry.challenge(tried.version.number, share)
     _show(served)
-    suffix = "" if stack.name == "dev" else f" STACK={stack.name}"
     report.plain("Next:")
     report.table(
         [
-            (f"make promote{suffix}", f"version {tried.version.number} becomes the champion"),
-            (f"make rollback{suffix}", f"version {serving.champion.version.number} serves alone"),
+            (
+                f"make promote{stack.make_argument}",
+                f"version {tried.version.number} becomes the champion",
+            ),
+            (
+                f"make rollback{stack.make_argument}",
+                f"version {serving.champion.version.number} serves alone",
+            ),
         ]
     )
 

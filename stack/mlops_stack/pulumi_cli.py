@@ -214,6 +214,25 @@ class Stack:
         outputs: dict[str, Any] = json.loads(text)
         return outputs
 
+    @property
+    def make_argument(self) -> str:
+        """What a line that names a command ends with: nothing for the stack that `make` takes."""
+        return "" if self.name == "dev" else f" STACK={self.name}"
+
+    def outputs_when_up(self, needed: str = "kubeconfig") -> dict[str, Any]:
+        """Return the outputs of a stack that is up, secrets included.
+
+        Args:
+            needed: the output that tells that it is.
+
+        Raises:
+            PulumiError: it is not up.
+        """
+        outputs = self.outputs() if self.exists() else {}
+        if not outputs.get(needed):
+            raise PulumiError(f"stack {self.name} is not up; run `make up STACK={self.name}`")
+        return outputs
+
     def resources(self) -> list[dict[str, Any]]:
         """Return the resources in the stack's state, without the stack itself."""
         exported = json.loads(self._capture("stack", "export", "--stack", self.name))

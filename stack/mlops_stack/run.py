@@ -12,8 +12,6 @@ from mlops_workloads import step_logs
 from mlops_workloads.pipeline_runs import RunFailedError, run_to_end
 from mlops_workloads.pipelines_api import PipelinesApi, PipelinesApiError
 
-_HEADLINE = ("roc_auc", "average_precision", "brier_score", "log_loss")
-
 
 class RunError(PulumiError):
     """A run was not started or did not succeed; the message says why and what to do."""
@@ -72,8 +70,7 @@ def _show(outputs: dict[str, Any], run_id: str, parameters: dict[str, Any]) -> N
     )
     if found:
         metrics, tags = found.metrics, found.tags
-        shown = ", ".join(f"{name} {metrics[name]:.3f}" for name in _HEADLINE if name in metrics)
-        rows.append(("Metrics", shown))
+        rows.append(("Metrics", found.headline()))
         before = tags.get("champion_version")
         verdict = "promoted" if tags.get("better_than_champion") == "true" else "not promoted"
         percent = parameters["canary_percent"]

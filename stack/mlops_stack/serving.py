@@ -18,9 +18,7 @@ def outputs(stack: Stack) -> dict[str, Any]:
         NotServingError: it serves nothing.
         PulumiError: it is not up.
     """
-    found = stack.outputs() if stack.exists() else {}
-    if not found.get("kubeconfig"):
-        raise PulumiError(f"stack {stack.name} is not up; run `make up STACK={stack.name}`")
+    found = stack.outputs_when_up()
     if not found.get("gateway_url"):
         raise NotServingError(
             f"stack {stack.name} serves no model; set `mlops-platform:servingEngines: both` in "

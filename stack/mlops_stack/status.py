@@ -5,7 +5,7 @@ from typing import Any
 import httpx
 
 from mlops_stack import report
-from mlops_stack.pulumi_cli import PulumiError, Stack
+from mlops_stack.pulumi_cli import Stack
 
 _TIMEOUT_SECONDS = 5
 
@@ -91,11 +91,9 @@ def status(stack: Stack) -> bool:
         PulumiError: the stack is not up.
         SettingsError: its configuration is wrong.
     """
-    outputs = stack.outputs() if stack.exists() else {}
     # The last thing that an update of these layers brings up and shows.
     needed = "mlflow_url" if stack.settings().layers == "all" else "s3_url"
-    if not outputs.get(needed):
-        raise PulumiError(f"stack {stack.name} is not up; run `make up STACK={stack.name}`")
+    outputs = stack.outputs_when_up(needed)
     report.table(rows(stack.name, outputs))
     healthy = True
     for name, url in _probes(outputs).items():

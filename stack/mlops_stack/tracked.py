@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import httpx
 
+_HEADLINE = ("roc_auc", "average_precision", "brier_score", "log_loss")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Tracked:
@@ -18,6 +20,12 @@ class Tracked:
     metrics: dict[str, float]
     tags: dict[str, str]
     url: str
+
+    def headline(self) -> str:
+        """Return the metrics that models are told apart by, in one line."""
+        return ", ".join(
+            f"{name} {self.metrics[name]:.3f}" for name in _HEADLINE if name in self.metrics
+        )
 
 
 def find(mlflow_url: str, experiment: str, *, tag: str, value: str) -> Tracked | None:

@@ -46,17 +46,19 @@ def up(stack: Stack, *, started: float, restore: Path | None = None) -> None:
         report.plain("")
         for line in lines(ask(outputs, 1)):
             report.plain(f"  {line}")
-    suffix = "" if stack.name == "dev" else f" STACK={stack.name}"
-    again = (f"make run{suffix} MONTHS=1-6", "train on other months, against the champion")
+    again = (
+        f"make run{stack.make_argument} MONTHS=1-6",
+        "train on other months, against the champion",
+    )
     report.plain("")
     report.plain(f"Up in {time.time() - started:.0f} s. Next:")
     report.table(
         [
             *([again] if settings.layers == "all" else []),
-            *([(f"make predict{suffix}", "ask for more flights")] if serves else []),
-            (f"make status{suffix}", "whether everything still answers"),
-            (f"make preview{suffix}", "what a change would do"),
-            (f"make down{suffix}", "destroy all of it, and prove it"),
+            *([(f"make predict{stack.make_argument}", "ask for more flights")] if serves else []),
+            (f"make status{stack.make_argument}", "whether everything still answers"),
+            (f"make preview{stack.make_argument}", "what a change would do"),
+            (f"make down{stack.make_argument}", "destroy all of it, and prove it"),
         ]
     )
 

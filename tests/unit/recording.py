@@ -1,6 +1,7 @@
 """Runs a program against Pulumi's mocks and records what it registers."""
 
 import asyncio
+import runpy
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,6 +10,7 @@ import pulumi
 from pulumi.runtime import mocks, set_all_config, settings
 
 from mlops_infra.cluster import Cluster, ClusterAccess
+from tests.unit.conftest import CHECKOUT
 
 # Outputs that a provider would compute, by type.
 _COMPUTED: dict[str, dict[str, Any]] = {
@@ -98,6 +100,12 @@ def run(
         settings.reset_options()
         loop.close()
     return recorder
+
+
+def program(config: dict[str, str]) -> Recorder:
+    """Run the project's own program with a configuration; return what it registered."""
+    file = str(CHECKOUT / "__main__.py")
+    return run(lambda: runpy.run_path(file, run_name="__main__") and None, config=config)
 
 
 def cluster() -> Cluster:

@@ -10,7 +10,7 @@ import pulumi_kubernetes as kubernetes
 from mlops_infra.buckets import Buckets
 from mlops_infra.cluster import Cluster
 from mlops_infra.credentials import Credentials
-from mlops_infra.pod_security import USER
+from mlops_infra.pod_security import USER, manifest_container_context, manifest_pod_context
 from mlops_workloads import store_environment
 
 _PORT = 8888
@@ -135,13 +135,7 @@ def pod(name: str, image: str, environment: str, secret: str, volume: str) -> di
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": 10,
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": USER,
-            "runAsGroup": USER,
-            "fsGroup": USER,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
+        "securityContext": {**manifest_pod_context(), "fsGroup": USER},
         "containers": [
             {
                 "name": name,
@@ -152,11 +146,7 @@ def pod(name: str, image: str, environment: str, secret: str, volume: str) -> di
                 "env": [{"name": "HOME", "value": _HOME}],
                 "envFrom": [{"secretRef": {"name": environment}}],
                 "ports": [{"name": "notebook-port", "containerPort": _PORT, "protocol": "TCP"}],
-                "securityContext": {
-                    "allowPrivilegeEscalation": False,
-                    "readOnlyRootFilesystem": True,
-                    "capabilities": {"drop": ["ALL"]},
-                },
+                "securityContext": manifest_container_context(),
                 "startupProbe": {**probe, "periodSeconds": 1, "failureThreshold": 120},
                 "readinessProbe": {**probe, "periodSeconds": 5},
                 "livenessProbe": {**probe, "periodSeconds": 20, "failureThreshold": 6},

@@ -6,13 +6,13 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from flight_training.settings import Settings
-from mlops_infra.pod_security import USER
+from mlops_infra.pod_security import manifest_container_context, manifest_pod_context
 
 ENVIRONMENT: Final = "training-environment"
 """Secret in the jobs' namespace with the addresses and keys of S3 and MLflow."""
 
 # A job that hangs must not hold the node for ever.
-_MOST_SECONDS: Final = 1800
+MOST_SECONDS: Final = 1800
 _KEPT_SECONDS: Final = 3600
 
 
@@ -81,7 +81,7 @@ def manifest(name: str, training: Training) -> dict[str, Any]:
         "metadata": {"name": name, "labels": {"app.kubernetes.io/part-of": "mlops-platform"}},
         "spec": {
             "runPolicy": {
-                "activeDeadlineSeconds": _MOST_SECONDS,
+                "activeDeadlineSeconds": MOST_SECONDS,
                 "backoffLimit": 0,
                 "cleanPodPolicy": "Running",
                 "ttlSecondsAfterFinished": _KEPT_SECONDS,
@@ -105,12 +105,7 @@ def _template(name: str, training: Training) -> dict[str, Any]:
         "spec": {
             "automountServiceAccountToken": False,
             "enableServiceLinks": False,
-            "securityContext": {
-                "runAsNonRoot": True,
-                "runAsUser": USER,
-                "runAsGroup": USER,
-                "seccompProfile": {"type": "RuntimeDefault"},
-            },
+            "securityContext": manifest_pod_context(),
             "containers": [
                 {
                     "name": FRAMEWORKS[training.framework].container,
@@ -119,11 +114,7 @@ def _template(name: str, training: Training) -> dict[str, Any]:
                     "command": ["python3", "-m", "flight_training"],
                     "args": [word for pair in command.items() for word in pair],
                     "envFrom": [{"secretRef": {"name": ENVIRONMENT}}],
-                    "securityContext": {
-                        "allowPrivilegeEscalation": False,
-                        "readOnlyRootFilesystem": True,
-                        "capabilities": {"drop": ["ALL"]},
-                    },
+                    "securityContext": manifest_container_context(),
                     "resources": {
                         "requests": {"cpu": "250m", "memory": "512Mi"},
                         "limits": {"memory": "2Gi"},

@@ -1,6 +1,5 @@
 """Sizes differ in data alone: the program asks no preset's name, and makes the same things."""
 
-import runpy
 from typing import Any
 
 import pytest
@@ -20,10 +19,7 @@ def _stack(preset: str) -> recording.Recorder:
         "awsDatabase": "true",
         "owner": "owner@example.org",
     }
-    program = str(CHECKOUT / "__main__.py")
-    return recording.run(
-        lambda: runpy.run_path(program, run_name="__main__") and None, config=config
-    )
+    return recording.program(config)
 
 
 @pytest.fixture(scope="module")

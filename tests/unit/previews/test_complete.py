@@ -1,6 +1,5 @@
 """The preview of stack dev, with no cluster and no credentials, has every resource of an update."""
 
-import runpy
 import secrets
 
 import pytest
@@ -10,7 +9,6 @@ from mlops_stack.previews.plan import LAYERS, Operation
 from mlops_stack.pulumi_cli import Stack
 from mlops_toolchain import layout
 from tests.unit import recording
-from tests.unit.conftest import CHECKOUT
 
 
 @pytest.mark.skipif(
@@ -19,10 +17,7 @@ from tests.unit.conftest import CHECKOUT
 )
 def test_every_resource_that_an_update_registers_is_in_the_preview() -> None:
     # An update registers what the program registers once every output is known: so do the mocks.
-    registered = recording.run(
-        lambda: runpy.run_path(str(CHECKOUT / "__main__.py"), run_name="__main__") and None,
-        config={"ephemeral": "true"},
-    )
+    registered = recording.program({"ephemeral": "true"})
     expected = {(r.typ, r.name) for r in registered.resources}
     stack = Stack(f"unit-{secrets.token_hex(3)}")
     stack.ensure()

@@ -1,6 +1,5 @@
 """A preview of the AWS stack, without plugin or credentials, has all that an update makes."""
 
-import runpy
 import secrets
 from collections.abc import Iterator
 
@@ -12,7 +11,6 @@ from mlops_stack.previews.plan import LAYERS, Operation
 from mlops_stack.pulumi_cli import Stack
 from mlops_toolchain import layout
 from tests.unit import recording
-from tests.unit.conftest import CHECKOUT
 
 CONFIG = {
     "clusterProvider": "eks",
@@ -26,10 +24,7 @@ CONFIG = {
 
 def _registered(preset: str) -> recording.Recorder:
     """Return what an update registers: the program with every output known, as mocks do it."""
-    return recording.run(
-        lambda: runpy.run_path(str(CHECKOUT / "__main__.py"), run_name="__main__") and None,
-        config={**CONFIG, "awsPreset": preset},
-    )
+    return recording.program({**CONFIG, "awsPreset": preset})
 
 
 @pytest.fixture

@@ -1,14 +1,11 @@
 """The stack with the training operator: what its jobs are given."""
 
-import runpy
-
 import pytest
 
 from mlops_stack.settings import SettingsError
 from mlops_toolchain import images, layout
 from mlops_workloads import training_job
 from tests.unit import recording
-from tests.unit.conftest import CHECKOUT
 
 pytestmark = pytest.mark.skipif(
     not (layout.manifests_dir() / "training-operator").exists(),
@@ -18,11 +15,7 @@ pytestmark = pytest.mark.skipif(
 
 def _run(monkeypatch: pytest.MonkeyPatch, *, built: bool, **config: str) -> recording.Recorder:
     monkeypatch.setattr(images, "is_there", lambda _: built)
-    program = str(CHECKOUT / "__main__.py")
-    return recording.run(
-        lambda: runpy.run_path(program, run_name="__main__") and None,
-        config={"ephemeral": "true", **config},
-    )
+    return recording.program({"ephemeral": "true", **config})
 
 
 def test_it_is_off_unless_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,21 +1,15 @@
 """The stack with and without the images of Kubeflow's UI, which no `up` waits for."""
 
-import runpy
-
 import pytest
 
 from mlops_stack.status import rows
 from mlops_toolchain import images
 from tests.unit import recording
-from tests.unit.conftest import CHECKOUT
 
 
 def _run(monkeypatch: pytest.MonkeyPatch, *, built: bool) -> recording.Recorder:
     monkeypatch.setattr(images, "is_there", lambda _: built)
-    program = str(CHECKOUT / "__main__.py")
-    return recording.run(
-        lambda: runpy.run_path(program, run_name="__main__") and None, config={"ephemeral": "true"}
-    )
+    return recording.program({"ephemeral": "true"})
 
 
 def _images(found: recording.Recorder) -> list[str]:

@@ -1,7 +1,6 @@
 """The stack with notebooks: what they are given, and what keeps their token from view."""
 
 import json
-import runpy
 from typing import Any
 
 import pytest
@@ -20,11 +19,7 @@ pytestmark = pytest.mark.skipif(
 
 def _run(monkeypatch: pytest.MonkeyPatch, *, built: bool, **config: str) -> recording.Recorder:
     monkeypatch.setattr(images, "is_there", lambda _: built)
-    program = str(CHECKOUT / "__main__.py")
-    return recording.run(
-        lambda: runpy.run_path(program, run_name="__main__") and None,
-        config={"ephemeral": "true", **config},
-    )
+    return recording.program({"ephemeral": "true", **config})
 
 
 @pytest.fixture

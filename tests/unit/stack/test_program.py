@@ -2,7 +2,6 @@
 
 import json
 import re
-import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -25,10 +24,7 @@ def stack() -> recording.Recorder:
 def _run(config: dict[str, str]) -> recording.Recorder:
     if not layout.manifests_dir().exists():
         pytest.skip("the program reads upstream's manifests: run `make toolchain`")
-    program = str(CHECKOUT / "__main__.py")
-    return recording.run(
-        lambda: runpy.run_path(program, run_name="__main__") and None, config=config
-    )
+    return recording.program(config)
 
 
 def test_every_layer_is_there(stack: recording.Recorder) -> None:

@@ -74,8 +74,7 @@ def test_the_lock_of_a_dead_command_is_removed(checkout: Path) -> None:
 
 def test_the_lock_of_a_running_command_is_kept(checkout: Path, pulumi_pid: int) -> None:
     # The new process bears its program's name only once it has begun to run it.
-    while not Path(f"/proc/{pulumi_pid}/comm").read_text().startswith("pulumi"):
-        pass
+    _wait_for_state(pulumi_pid, "S")
     lock = _lock(checkout, "dev", pid=pulumi_pid)
     Stack("dev")._clear_stale_lock()
     assert lock.exists()
