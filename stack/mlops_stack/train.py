@@ -13,10 +13,8 @@ from mlops_stack import report, tracked
 from mlops_stack.parameters import parse
 from mlops_stack.pulumi_cli import PulumiError, Stack
 from mlops_workloads.rollout import access
-from mlops_workloads.training_job import FRAMEWORKS, Training, manifest
+from mlops_workloads.training_job import FRAMEWORKS, MOST_SECONDS, Training, manifest
 
-_HEADLINE: Final = ("roc_auc", "average_precision", "brier_score", "log_loss")
-_MOST_SECONDS: Final = 1800
 _LOG_LINES: Final = 20
 
 
@@ -65,16 +63,19 @@ def train(stack: Stack, *, framework: str, training_months: str, assignments: li
     try:
         with report.phase(f"{job['kind']} {name}, months {chosen_months}, two workers"):
             kubectl.write("create", job)
-            _follow(kubectl, job)
+            try:
+                _follow(kubectl, job["kind"], name, FRAMEWORKS[framework].first)
+            except KeyboardInterrupt:
+                kubectl.run("delete", job["kind"], name, "--wait=false")
+                report.plain(f"  {job['kind']} {name} was deleted")
+                raise
     except ServingError as error:
         raise TrainError(str(error)) from error
     _show(stack, outputs, name)
 
 
 def _outputs(stack: Stack) -> dict[str, Any]:
-    outputs = stack.outputs() if stack.exists() else {}
-    if not outputs.get("kubeconfig"):
-        raise PulumiError(f"stack {stack.name} is not up; run `make up STACK={stack.name}`")
+    outputs = stack.outputs_when_up()
     if not outputs.get("training_namespace"):
         raise TrainError(
             f"stack {stack.name} has no training operator; set `mlops-platform:trainingOperator: "
@@ -89,26 +90,20 @@ def _outputs(stack: Stack) -> dict[str, Any]:
     return outputs
 
 
-def _follow(kubectl: Kubectl, job: Mapping[str, Any]) -> None:
-    """Show the first worker's lines until the job has ended; delete it when interrupted.
+def _follow(kubectl: Kubectl, kind: str, name: str, first_replica: str) -> None:
+    """Show the first worker's lines until the job has ended.
 
     Raises:
         TrainError: the job failed or takes too long.
         ServingError: the cluster does not answer.
     """
-    name, framework = job["metadata"]["name"], FRAMEWORKS[_framework(job)]
-    first = f"{name}-{framework.first.lower()}-0"
-    end, shown, phases = time.monotonic() + _MOST_SECONDS, 0, ""
+    first = f"{name}-{first_replica.lower()}-0"
+    end, shown, phases = time.monotonic() + MOST_SECONDS, 0, ""
     # Read as they come: the operator may delete the Pods of a job that failed at once.
     logs: dict[str, list[str]] = {}
     failed: set[str] = set()
     while time.monotonic() < end:
-        try:
-            pods, status = _pods(kubectl, name), _status(kubectl, framework.kind, name)
-        except KeyboardInterrupt:
-            kubectl.run("delete", framework.kind, name, "--wait=false")
-            report.plain(f"  {framework.kind} {name} was deleted")
-            raise
+        pods, status = _pods(kubectl, name), _status(kubectl, kind, name)
         if (now := ", ".join(f"{pod} {phase}" for pod, phase in pods.items())) != phases:
             phases = now
             report.plain(f"  {now}")
@@ -130,11 +125,7 @@ def _follow(kubectl: Kubectl, job: Mapping[str, Any]) -> None:
                 _failure(name, status, {pod: logs.get(pod, []) for pod in failed or logs})
             )
         time.sleep(1)
-    raise TrainError(f"{framework.kind} {name} did not end within {_MOST_SECONDS} s")
-
-
-def _framework(job: Mapping[str, Any]) -> str:
-    return next(key for key, each in FRAMEWORKS.items() if each.kind == job["kind"])
+    raise TrainError(f"{kind} {name} did not end within {MOST_SECONDS} s")
 
 
 def _pods(kubectl: Kubectl, job: str) -> dict[str, str]:
@@ -171,17 +162,22 @@ def _show(stack: Stack, outputs: Mapping[str, Any], job: str) -> None:
     )
     if found is None:
         raise TrainError(f"{job} ended, but MLflow holds no run of it; see {outputs['mlflow_url']}")
-    shown = ", ".join(f"{name} {found.metrics[name]:.3f}" for name in _HEADLINE)
     version = found.tags["registered_version"]
-    suffix = "" if stack.name == "dev" else f" STACK={stack.name}"
     report.plain("")
     report.table(
         [
-            ("Metrics", shown),
+            ("Metrics", found.headline()),
             ("Model", f"version {version} of {outputs['model_name']}, not promoted"),
             ("MLflow", found.url),
         ]
     )
     if outputs.get("gateway_url"):
         report.plain("Next:")
-        report.table([(f"make canary VERSION={version}{suffix}", "it serves beside the champion")])
+        report.table(
+            [
+                (
+                    f"make canary VERSION={version}{stack.make_argument}",
+                    "it serves beside the champion",
+                )
+            ]
+        )
