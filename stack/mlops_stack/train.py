@@ -6,16 +6,18 @@ from typing import Any, Final
 
 from flight_delay import months
 from flight_rollout.errors import ServingError
-from flight_rollout.kubectl import Kubectl
 from flight_training import settings
 from flight_training.errors import TrainingError
 from mlops_stack import report, tracked
 from mlops_stack.parameters import parse
+from mlops_stack.pod_logs import PodLogs
 from mlops_stack.pulumi_cli import PulumiError, Stack
 from mlops_workloads.rollout import access
 from mlops_workloads.training_job import FRAMEWORKS, MOST_SECONDS, Training, manifest
 
 _LOG_LINES: Final = 20
+# Pods of a job that has ended are given this long to end too.
+_LAST_WORDS_SECONDS: Final = 10
 
 
 class TrainError(PulumiError):
@@ -59,14 +61,16 @@ def train(stack: Stack, *, framework: str, training_months: str, assignments: li
             settings=hyperparameters,
         ),
     )
-    kubectl = Kubectl(access(outputs["kubeconfig"]), outputs["training_namespace"])
     try:
-        with report.phase(f"{job['kind']} {name}, months {chosen_months}, two workers"):
-            kubectl.write("create", job)
+        with (
+            report.phase(f"{job['kind']} {name}, months {chosen_months}, two workers"),
+            PodLogs(access(outputs["kubeconfig"]), outputs["training_namespace"]) as cluster,
+        ):
+            cluster.write("create", job)
             try:
-                _follow(kubectl, job["kind"], name, FRAMEWORKS[framework].first)
+                _follow(cluster, job["kind"], name, FRAMEWORKS[framework].first)
             except KeyboardInterrupt:
-                kubectl.run("delete", job["kind"], name, "--wait=false")
+                cluster.run("delete", job["kind"], name, "--wait=false")
                 report.plain(f"  {job['kind']} {name} was deleted")
                 raise
     except ServingError as error:
@@ -90,7 +94,7 @@ def _outputs(stack: Stack) -> dict[str, Any]:
     return outputs
 
 
-def _follow(kubectl: Kubectl, kind: str, name: str, first_replica: str) -> None:
+def _follow(cluster: PodLogs, kind: str, name: str, first_replica: str) -> None:
     """Show the first worker's lines until the job has ended.
 
     Raises:
@@ -99,60 +103,49 @@ def _follow(kubectl: Kubectl, kind: str, name: str, first_replica: str) -> None:
     """
     first = f"{name}-{first_replica.lower()}-0"
     end, shown, phases = time.monotonic() + MOST_SECONDS, 0, ""
-    # Read as they come: the operator may delete the Pods of a job that failed at once.
-    logs: dict[str, list[str]] = {}
-    failed: set[str] = set()
     while time.monotonic() < end:
-        pods, status = _pods(kubectl, name), _status(kubectl, kind, name)
+        pods, status = _pods(cluster, name), _status(cluster, kind, name)
         if (now := ", ".join(f"{pod} {phase}" for pod, phase in pods.items())) != phases:
             phases = now
             report.plain(f"  {now}")
+        for pod, phase in pods.items():
+            if phase != "Pending":
+                cluster.follow(pod)
         ended = {"Succeeded", "Failed"} & {
             each["type"] for each in status.get("conditions", []) if each["status"] == "True"
         }
-        failed |= {pod for pod, phase in pods.items() if phase == "Failed"}
-        for pod, phase in pods.items():
-            if phase in ("Running", "Succeeded", "Failed"):
-                logs[pod] = _log(kubectl, pod) or logs.get(pod, [])
-        lines = logs.get(first, [])
+        if ended:
+            cluster.wait(_LAST_WORDS_SECONDS)
+        lines = cluster.lines(first)
         for line in lines[shown:]:
             report.plain(f"    {line}")
         shown = len(lines)
         if "Succeeded" in ended:
             return
         if ended:
-            raise TrainError(
-                _failure(name, status, {pod: logs.get(pod, []) for pod in failed or logs})
-            )
+            raise TrainError(_failure(cluster, name, status))
         time.sleep(1)
     raise TrainError(f"{kind} {name} did not end within {MOST_SECONDS} s")
 
 
-def _pods(kubectl: Kubectl, job: str) -> dict[str, str]:
-    found = kubectl.get("pods", f"--selector=training.kubeflow.org/job-name={job}")
-    return {pod["metadata"]["name"]: pod["status"].get("phase", "") for pod in found}
+def _pods(cluster: PodLogs, job: str) -> dict[str, str]:
+    found = cluster.get("pods", f"--selector=training.kubeflow.org/job-name={job}")
+    return {pod["metadata"]["name"]: pod["status"].get("phase", "Pending") for pod in found}
 
 
-def _status(kubectl: Kubectl, kind: str, name: str) -> dict[str, Any]:
-    found = kubectl.get(kind, name)
+def _status(cluster: PodLogs, kind: str, name: str) -> dict[str, Any]:
+    found = cluster.get(kind, name)
     if not found:
         raise TrainError(f"{kind} {name} was deleted by somebody else")
     return dict(found[0].get("status") or {})
 
 
-def _log(kubectl: Kubectl, pod: str) -> list[str]:
-    """Return a Pod's lines; none when it is gone or has not begun."""
-    try:
-        return kubectl.run("logs", pod).splitlines()
-    except ServingError:
-        return []
-
-
-def _failure(name: str, status: Mapping[str, Any], logs: Mapping[str, list[str]]) -> str:
+def _failure(cluster: PodLogs, name: str, status: Mapping[str, Any]) -> str:
     reasons = [each.get("message", "") for each in status["conditions"] if each["type"] == "Failed"]
     parts = [f"{name} failed: {' '.join(reasons)}"]
-    for pod, lines in sorted(logs.items()):
-        parts += [f"  last lines of {pod}:", *(f"    {line}" for line in lines[-_LOG_LINES:])]
+    for pod in cluster.pods:
+        last = cluster.lines(pod)[-_LOG_LINES:]
+        parts += [f"  last lines of {pod}:", *(f"    {line}" for line in last)]
     return "\n".join(parts)
 
 
