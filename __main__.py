@@ -4,6 +4,7 @@ from dataclasses import astuple
 
 import pulumi
 
+from flight_training.job import FRAMEWORKS
 from mlops_infra.buckets import Buckets, BucketsArgs, ObjectStore
 from mlops_infra.cluster import Cluster
 from mlops_infra.cluster_factory import ClusterArgs, create_cluster
@@ -23,7 +24,6 @@ from mlops_platform.seldon_core import SeldonCore, SeldonCoreArgs, SeldonImages
 from mlops_platform.training_operator import TrainingOperator, TrainingOperatorArgs
 from mlops_stack import settings
 from mlops_toolchain import images, layout
-from mlops_workloads import store_environment, training_job
 from mlops_workloads.dataset import Dataset, DatasetArgs
 from mlops_workloads.deployer import Deployer
 from mlops_workloads.flight_delay_pipeline import FlightDelayPipeline, FlightDelayPipelineArgs
@@ -31,8 +31,11 @@ from mlops_workloads.model_server import ModelServer, ModelServerArgs
 from mlops_workloads.notebook import Notebook, NotebookArgs
 from mlops_workloads.rollout import Rollout
 from mlops_workloads.serving_gateway import ServingGateway, ServingGatewayArgs
+from mlops_workloads.training_jobs import TrainingJobs, TrainingJobsArgs
 
 config = settings.load()
+if config.layers == "all":
+    settings.check_compiled()
 
 # --- infra ---
 s3_image, mlflow_image, flights_image, mariadb_image = (
@@ -89,7 +92,7 @@ if config.notebooks and config.cluster_provider == "embedded":
     settings.check_built("notebooks", "notebook-controller", "notebook")
 # Other clusters would have to pull them from a registry that nobody pushes them to.
 training_images = (
-    {name: images.reference(f"{name}-training") for name in training_job.FRAMEWORKS}
+    {name: images.reference(f"{name}-training") for name in FRAMEWORKS}
     if config.training_operator and config.cluster_provider == "embedded"
     else {}
 )
@@ -322,6 +325,21 @@ if config.layers == "all":
         else None
     )
     serving = [each for each in (kserve, seldon, gateway, *servers) if each]
+    training_jobs = (
+        TrainingJobs(
+            "training-jobs",
+            TrainingJobsArgs(
+                cluster=cluster,
+                buckets=buckets,
+                namespace=training.namespace,
+                images=training_images,
+                tracking_uri=mlflow.cluster_url,
+                deployer=deployer,
+            ),
+        )
+        if training
+        else None
+    )
     pipeline = FlightDelayPipeline(
         "flight-delay",
         FlightDelayPipelineArgs(
@@ -332,6 +350,7 @@ if config.layers == "all":
             dataset=flights,
             image=cluster.image(flights_image),
             servers=model_servers,
+            training_jobs=training_jobs.settings if training_jobs else {},
             serving=serving,
             parameters={
                 "training_months": config.training_months,
@@ -358,14 +377,6 @@ if config.layers == "all":
         pulumi.export("model_servers", model_servers)
         for each in servers:
             pulumi.export(f"{each.engine}_url", pulumi.Output.concat(gateway.url, each.path))
-    if training:
-        store_environment.secret(
-            training_job.ENVIRONMENT,
-            metadata={"name": training_job.ENVIRONMENT, "namespace": training.namespace},
-            buckets=buckets,
-            addresses={"MLFLOW_TRACKING_URI": mlflow.cluster_url},
-            opts=cluster.object_options(),
-        )
     notebook = (
         Notebook(
             "notebook",
@@ -405,7 +416,7 @@ if config.layers == "all":
     pulumi.export("kserve_namespace", kserve.namespace if kserve else None)
     pulumi.export("seldon_namespace", seldon.namespace if seldon else None)
     pulumi.export("training_namespace", training.namespace if training else None)
-    pulumi.export("training_images", training_images)
+    pulumi.export("training_jobs", training_jobs.settings if training_jobs else None)
     pulumi.export("pipeline_version", pipeline.version.version)
     pulumi.export("pipeline_data", pipeline.data)
     pulumi.export("pipeline_id", pipeline.version.pipeline_id)

@@ -3,11 +3,12 @@
 import time
 from typing import Any
 
-from flight_delay.parameters import ParametersError, validate
+from flight_pipeline.parameters import ParametersError, validate
 from flight_pipeline.settings import NAME
 from mlops_stack import report, tracked
 from mlops_stack.parameters import parse
 from mlops_stack.pulumi_cli import PulumiError, Stack
+from mlops_stack.train import jobs_of
 from mlops_workloads import step_logs
 from mlops_workloads.pipeline_runs import RunFailedError, run_to_end
 from mlops_workloads.pipelines_api import PipelinesApi, PipelinesApiError
@@ -28,6 +29,7 @@ def run(stack: Stack, *, months: str, assignments: list[str]) -> None:
     Raises:
         PulumiError: the stack is not up.
         RunError: a parameter is wrong, or the run failed.
+        TrainError: the parameters want a training operator, and there is none.
     """
     outputs = stack.outputs() if stack.exists() else {}
     if outputs and stack.settings().layers != "all":
@@ -39,6 +41,8 @@ def run(stack: Stack, *, months: str, assignments: list[str]) -> None:
         given["training_months"] = months
     try:
         parameters = {**outputs["pipeline_data"], **validate(given)}
+        if parameters["trainer"] != "sklearn":
+            jobs_of(stack, outputs)
         run_id = _followed(outputs, parameters)
     except (ParametersError, PipelinesApiError, RunFailedError) as error:
         raise RunError(_with_link(str(error), outputs)) from error

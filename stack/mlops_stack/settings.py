@@ -20,6 +20,8 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
+from flight_pipeline.compile import COMPILED
+from flight_pipeline.settings import IMAGE
 from mlops_toolchain import images
 
 PROJECT = "mlops-platform"
@@ -268,6 +270,21 @@ def check_built(key: str, *names: str) -> None:
         raise SettingsError(
             f"{key} needs the images {', '.join(missing)}, which are not built: run "
             f"`make toolchain`, or `pulumi config rm {key}`"
+        )
+
+
+def check_compiled() -> None:
+    """Refuse a compiled pipeline whose steps' image is not the one that the toolchain builds.
+
+    No node would have it, and a run would wait for it until its time is over.
+
+    Raises:
+        SettingsError: the pipeline is to be compiled again.
+    """
+    if IMAGE not in COMPILED.read_text():
+        raise SettingsError(
+            f"{COMPILED.name} names another image of the steps than the toolchain builds from "
+            "this code: run `make pipeline`"
         )
 
 

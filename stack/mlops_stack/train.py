@@ -2,22 +2,18 @@
 
 import time
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 from flight_delay import months
 from flight_rollout.errors import ServingError
-from flight_training import settings
+from flight_training import settings, submit
 from flight_training.errors import TrainingError
+from flight_training.job import FRAMEWORKS, Training, manifest
+from flight_training.pod_logs import PodLogs
 from mlops_stack import report, tracked
 from mlops_stack.parameters import parse
-from mlops_stack.pod_logs import PodLogs
 from mlops_stack.pulumi_cli import PulumiError, Stack
 from mlops_workloads.rollout import access
-from mlops_workloads.training_job import FRAMEWORKS, MOST_SECONDS, Training, manifest
-
-_LOG_LINES: Final = 20
-# Pods of a job that has ended are given this long to end too.
-_LAST_WORDS_SECONDS: Final = 10
 
 
 class TrainError(PulumiError):
@@ -47,106 +43,57 @@ def train(stack: Stack, *, framework: str, training_months: str, assignments: li
         evaluation_month = months.parse(chosen_months).evaluate
     except (TrainingError, months.MonthsError) as error:
         raise TrainError(str(error)) from error
-    outputs = _outputs(stack)
+    outputs = stack.outputs_when_up()
+    jobs = jobs_of(stack, outputs)
     name = f"{framework}-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}"
     job = manifest(
         name,
         Training(
             framework=framework,
-            image=outputs["training_images"][framework],
             data=outputs["pipeline_data"]["data"],
             training_months=chosen_months,
             evaluation_month=evaluation_month,
             model_name=outputs["model_name"],
             settings=hyperparameters,
         ),
+        jobs["templates"][framework],
     )
     try:
         with (
             report.phase(f"{job['kind']} {name}, months {chosen_months}, two workers"),
-            PodLogs(access(outputs["kubeconfig"]), outputs["training_namespace"]) as cluster,
+            PodLogs(access(outputs["kubeconfig"]), jobs["namespace"]) as cluster,
         ):
-            cluster.write("create", job)
+            submit.start(cluster, job)
             try:
-                _follow(cluster, job["kind"], name, FRAMEWORKS[framework].first)
+                submit.follow(cluster, job, lambda line: report.plain(f"  {line}"))
             except KeyboardInterrupt:
                 cluster.run("delete", job["kind"], name, "--wait=false")
                 report.plain(f"  {job['kind']} {name} was deleted")
                 raise
-    except ServingError as error:
+    except (ServingError, TrainingError) as error:
         raise TrainError(str(error)) from error
     _show(stack, outputs, name)
 
 
-def _outputs(stack: Stack) -> dict[str, Any]:
-    outputs = stack.outputs_when_up()
-    if not outputs.get("training_namespace"):
+def jobs_of(stack: Stack, outputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return namespace and templates of the stack's distributed trainings.
+
+    Raises:
+        TrainError: the stack can run none; the message says what to set.
+    """
+    jobs: dict[str, Any] | None = outputs.get("training_jobs")
+    if not jobs:
         raise TrainError(
             f"stack {stack.name} has no training operator; set `mlops-platform:trainingOperator: "
             f'"true"` in {stack.file().name} and run `make up STACK={stack.name}`'
         )
-    if not outputs.get("training_images"):
+    if not jobs["templates"]:
         raise TrainError(
             f"the images of PyTorch and TensorFlow are for the embedded cluster, and stack "
             f"{stack.name} runs on another; submit jobs with images of your own to its namespace "
-            f"{outputs['training_namespace']}"
+            f"{jobs['namespace']}"
         )
-    return outputs
-
-
-def _follow(cluster: PodLogs, kind: str, name: str, first_replica: str) -> None:
-    """Show the first worker's lines until the job has ended.
-
-    Raises:
-        TrainError: the job failed or takes too long.
-        ServingError: the cluster does not answer.
-    """
-    first = f"{name}-{first_replica.lower()}-0"
-    end, shown, phases = time.monotonic() + MOST_SECONDS, 0, ""
-    while time.monotonic() < end:
-        pods, status = _pods(cluster, name), _status(cluster, kind, name)
-        if (now := ", ".join(f"{pod} {phase}" for pod, phase in pods.items())) != phases:
-            phases = now
-            report.plain(f"  {now}")
-        for pod, phase in pods.items():
-            if phase != "Pending":
-                cluster.follow(pod)
-        ended = {"Succeeded", "Failed"} & {
-            each["type"] for each in status.get("conditions", []) if each["status"] == "True"
-        }
-        if ended:
-            cluster.wait(_LAST_WORDS_SECONDS)
-        lines = cluster.lines(first)
-        for line in lines[shown:]:
-            report.plain(f"    {line}")
-        shown = len(lines)
-        if "Succeeded" in ended:
-            return
-        if ended:
-            raise TrainError(_failure(cluster, name, status))
-        time.sleep(1)
-    raise TrainError(f"{kind} {name} did not end within {MOST_SECONDS} s")
-
-
-def _pods(cluster: PodLogs, job: str) -> dict[str, str]:
-    found = cluster.get("pods", f"--selector=training.kubeflow.org/job-name={job}")
-    return {pod["metadata"]["name"]: pod["status"].get("phase", "Pending") for pod in found}
-
-
-def _status(cluster: PodLogs, kind: str, name: str) -> dict[str, Any]:
-    found = cluster.get(kind, name)
-    if not found:
-        raise TrainError(f"{kind} {name} was deleted by somebody else")
-    return dict(found[0].get("status") or {})
-
-
-def _failure(cluster: PodLogs, name: str, status: Mapping[str, Any]) -> str:
-    reasons = [each.get("message", "") for each in status["conditions"] if each["type"] == "Failed"]
-    parts = [f"{name} failed: {' '.join(reasons)}"]
-    for pod in cluster.pods:
-        last = cluster.lines(pod)[-_LOG_LINES:]
-        parts += [f"  last lines of {pod}:", *(f"    {line}" for line in last)]
-    return "\n".join(parts)
+    return jobs
 
 
 def _show(stack: Stack, outputs: Mapping[str, Any], job: str) -> None:

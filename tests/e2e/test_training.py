@@ -100,6 +100,28 @@ def test_two_workers_train_a_model(
     assert run.metrics["flights"] > 10_000
 
 
+def test_the_pipeline_takes_a_network_for_its_model(
+    whole_stack: Commands, whole_outputs: dict[str, Any], kubectl: Callable[..., str]
+) -> None:
+    shown = whole_stack.run(
+        "run", "--months", "1", "trainer=pytorch", 'network={"epochs": 2}', "promotion_margin=1"
+    ).stdout
+    assert "not promoted; against version" in shown, shown
+    run = re.search(r"runs/(?:details/)?([0-9a-f-]{36})", shown)
+    assert run, shown
+    found = tracked.find(
+        whole_outputs["mlflow_url"],
+        whole_outputs["model_name"],
+        tag="kfp_evaluation_run_id",
+        value=run[1],
+    )
+    assert found is not None
+    # The job's own run, which the next step judged.
+    assert found.tags["training_job"] == f"pytorch-{run[1][:8]}"
+    assert found.metrics["roc_auc"] > 0.55
+    kubectl("delete", "pytorchjob", found.tags["training_job"])
+
+
 def test_such_a_model_serves_beside_the_champion(whole_stack: Commands) -> None:
     version = re.search(r"VERSION=([0-9]+)", _trained(whole_stack, "pytorch"))
     assert version

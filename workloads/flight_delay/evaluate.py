@@ -86,12 +86,14 @@ def _calibration(truth: pd.Series, probability: np.ndarray) -> "Figure":
 
 
 def _importance(model: Pipeline, frame: pd.DataFrame, truth: pd.Series) -> "Figure":
-    # A sample bounds the time: each feature is shuffled and everything predicted again. It is
-    # encoded once, not at each prediction; the encoded columns stand in the order of the raw ones.
+    # A sample bounds the time: each feature is shuffled and everything predicted again. Where each
+    # column stays one and in its place, the sample is encoded once, not at each prediction.
     sample = frame.sample(min(_IMPORTANCE_ROWS, len(frame)), random_state=SEED)
+    encoded = model[:-1].transform(sample)
+    one_to_one = encoded.shape[1] == len(features.COLUMNS)
     found = permutation_importance(
-        model[-1],
-        model[:-1].transform(sample),
+        model[-1] if one_to_one else model,
+        encoded if one_to_one else sample,
         truth.loc[sample.index],
         scoring="roc_auc",
         n_repeats=_IMPORTANCE_REPEATS,

@@ -40,10 +40,8 @@ def prepare(*, training_months: str, evaluation_month: int, data: str) -> Prepar
         DatasetError: the data cannot be read.
         NoFlightsError: no flight of a set arrived.
     """
-    source = dataset.Source(uri=data)
-    weather = source.read_weather()
-    training = _set(source, months.parse(training_months).train, weather)
-    evaluation = _set(source, (evaluation_month,), weather)
+    training = read(months.parse(training_months).train, data=data)
+    evaluation = read((evaluation_month,), data=data)
     digest = dataset.digest(training, evaluation)
     return Prepared(training=training, evaluation=evaluation, digest=digest)
 
@@ -53,12 +51,23 @@ def split(frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.Series]:
     return frame[list(features.COLUMNS)], frame[LABEL]
 
 
-def _set(source: dataset.Source, chosen: tuple[int, ...], weather: pd.DataFrame) -> pd.DataFrame:
+def read(chosen: tuple[int, ...], *, data: str) -> pd.DataFrame:
+    """Return one set.
+
+    Args:
+        chosen: months, 1 to 12.
+        data: folder or `s3://bucket/prefix` of the Parquet files.
+
+    Raises:
+        DatasetError: the data cannot be read.
+        NoFlightsError: no flight of the months arrived.
+    """
+    source = dataset.Source(uri=data)
     flights = source.read_flights(chosen)
     # A cancelled flight has no arrival; whether it would have been late is unknown.
     flights = flights[flights["arr_delay"].notna()]
     if flights.empty:
         raise NoFlightsError(f"no flight of months {chosen} arrived; choose other months")
-    frame = features.build(flights, weather)
+    frame = features.build(flights, source.read_weather())
     frame[LABEL] = features.late(flights)
     return frame

@@ -12,15 +12,18 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from kfp import dsl, local
 
-from flight_delay.parameters import DEFAULTS, ParametersError, validate
 from flight_pipeline.components.deploy import deploy
 from flight_pipeline.components.evaluate import evaluate
 from flight_pipeline.components.preprocess import preprocess
 from flight_pipeline.components.train import train
+from flight_pipeline.parameters import DEFAULTS, ParametersError, validate
+
+# Nothing serves here, so a better model has no requests to share; and nothing runs jobs.
+_CLUSTER_ONLY: Final = ("canary_percent", "trainer", "network")
 
 
 class LocalRunError(Exception):
@@ -77,6 +80,9 @@ def core(
         leaves=leaves,
         candidates=candidates,
         experiment=model_name,
+        trainer="sklearn",
+        network={},
+        data=data,
     )
     verdict = evaluate(
         evaluation_set=prepared.outputs["evaluation_set"],
@@ -117,6 +123,11 @@ def run(parameters: Mapping[str, Any], *, output: Path) -> Result:
     given = validate(parameters)
     if not given.get("data"):
         raise ParametersError("data is not given; write a folder or s3://bucket/prefix")
+    if given["trainer"] != "sklearn":
+        raise ParametersError(
+            f"trainer {given['trainer']} needs a cluster with the training operator, as `make run` "
+            "has; use trainer=sklearn here"
+        )
     if not given["data"].startswith("s3://"):
         folder = Path(given["data"]).resolve()
         if not folder.is_dir():
@@ -126,8 +137,7 @@ def run(parameters: Mapping[str, Any], *, output: Path) -> Result:
     local.init(local.SubprocessRunner(use_venv=False), pipeline_root=str(output.resolve()))
     with _mlflow(output.resolve()):
         try:
-            # Nothing serves here, so a better model has no requests to share.
-            found = core(**{k: v for k, v in given.items() if k != "canary_percent"}).outputs
+            found = core(**{k: v for k, v in given.items() if k not in _CLUSTER_ONLY}).outputs
             version = ""
             if found["better"]:
                 model = found["model"]

@@ -7,12 +7,12 @@ tries its candidates in one step.
 
 from kfp import dsl, kubernetes
 
-from flight_delay.parameters import DEFAULTS
 from flight_pipeline.components.deploy import deploy
 from flight_pipeline.components.evaluate import evaluate
 from flight_pipeline.components.preprocess import preprocess
 from flight_pipeline.components.record import record
 from flight_pipeline.components.train import train
+from flight_pipeline.parameters import DEFAULTS
 from flight_pipeline.settings import CONFIG_KEYS, CONFIG_MAP, NAME, SECRET, SECRET_KEYS
 
 
@@ -43,6 +43,8 @@ def flight_delay(
     iterations: int = DEFAULTS["iterations"],
     leaves: int = DEFAULTS["leaves"],
     candidates: list = DEFAULTS["candidates"],
+    trainer: str = DEFAULTS["trainer"],
+    network: dict = DEFAULTS["network"],
     promotion_margin: float = DEFAULTS["promotion_margin"],
     canary_percent: int = DEFAULTS["canary_percent"],
     model_name: str = DEFAULTS["model_name"],
@@ -58,6 +60,9 @@ def flight_delay(
         iterations: number of trees.
         leaves: largest number of leaves of a tree.
         candidates: changes of the three to try; the best is trained on everything.
+        trainer: sklearn for trees, or pytorch or tensorflow for a network that a PyTorchJob or a
+            TFJob trains on two workers.
+        network: what differs from the network's default hyperparameters.
         promotion_margin: how much more ROC AUC than the champion's promotes.
         canary_percent: share of the requests that a better model gets beside the champion; 0 lets
             it replace the champion.
@@ -82,6 +87,9 @@ def flight_delay(
                 leaves=leaves,
                 candidates=candidates,
                 experiment=model_name,
+                trainer=trainer,
+                network=network,
+                data=data,
             ),
             cpu="250m",
             memory="768Mi",

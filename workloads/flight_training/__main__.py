@@ -9,11 +9,11 @@ from dataclasses import asdict
 
 import numpy as np
 
-from flight_delay import evaluate, tracking
-from flight_delay.dataset import DatasetError
+from flight_delay import evaluate, months, tracking
+from flight_delay.dataset import DatasetError, digest
 from flight_delay.deploy import register
 from flight_delay.months import MonthsError
-from flight_delay.preprocess import NoFlightsError, prepare, split
+from flight_delay.preprocess import NoFlightsError, read, split
 from flight_delay.train import log
 from flight_training import classifier, columns
 from flight_training.errors import TrainingError
@@ -27,7 +27,9 @@ def main() -> int:
     parser.add_argument("--framework", choices=["pytorch", "tensorflow"], required=True)
     parser.add_argument("--data", required=True, help="folder or s3://bucket/prefix of the flights")
     parser.add_argument("--training-months", required=True, help="as 3 or 1-3")
-    parser.add_argument("--evaluation-month", type=int, required=True, help="1 to 12")
+    parser.add_argument(
+        "--evaluation-month", type=int, help="1 to 12: judge and register; without, only track"
+    )
     parser.add_argument("--model-name", required=True, help="registered model of the new version")
     parser.add_argument("--job", required=True, help="name of the job, noted with the run")
     parser.add_argument(
@@ -58,12 +60,8 @@ def _work(arguments: argparse.Namespace) -> None:
     if worker == 0:
         # First, because minutes of training must not end at a server that was never there.
         tracking.connect(arguments.model_name)
-    prepared = prepare(
-        training_months=arguments.training_months,
-        evaluation_month=arguments.evaluation_month,
-        data=arguments.data,
-    )
-    frame, truth = split(prepared.training)
+    training = read(months.parse(arguments.training_months).train, data=arguments.data)
+    frame, truth = split(training)
     encoder = columns.encoder()
     inputs = encoder.fit_transform(frame).astype(np.float32)
     own = share(len(frame), worker=worker, workers=workers)
@@ -72,8 +70,10 @@ def _work(arguments: argparse.Namespace) -> None:
     if worker != 0:
         return
     model = classifier.pipeline(encoder, layers)
-    unseen, outcome = split(prepared.evaluation)
-    metrics = evaluate.metrics(outcome, model.predict_proba(unseen)[:, 1])
+    metrics: dict[str, float] = {}
+    if arguments.evaluation_month is not None:
+        unseen, outcome = split(read((arguments.evaluation_month,), data=arguments.data))
+        metrics = evaluate.metrics(outcome, model.predict_proba(unseen)[:, 1])
     run_id = log(
         model,
         frame.head(3),
@@ -83,12 +83,15 @@ def _work(arguments: argparse.Namespace) -> None:
             "workers": workers,
             "train_months": arguments.training_months,
             "train_flights": len(frame),
-            "data_digest": prepared.digest,
+            "data_digest": digest(training),
             **asdict(settings),
         },
         metrics=metrics,
         tags={"training_job": arguments.job},
     )
+    if not metrics:
+        say(f"run {run_id} of {arguments.model_name}")
+        return
     version = register(run_id=run_id, model_name=arguments.model_name)
     tracking.connect().MlflowClient().set_tag(run_id, "registered_version", version)
     say(f"roc_auc {metrics['roc_auc']:.4f}, version {version} of {arguments.model_name}")

@@ -1,5 +1,6 @@
 """What a training is told, the same for every worker."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Final
@@ -52,10 +53,13 @@ def parse(given: Mapping[str, Any]) -> Settings:
         if name not in given:
             continue
         try:
-            found[name] = kind(str(given[name]))
+            # 4.0 is 4: Pulumi and JSON know one kind of number.
+            number = float(str(given[name]))
         except ValueError:
-            found[name] = None
-        if found[name] is None or not low <= found[name] <= high:
+            number = math.nan
+        fits = low <= number <= high and (kind is float or number.is_integer())
+        found[name] = kind(number) if fits else None
+        if not fits:
             whole = " without a fraction" if kind is int else ""
             problems.append(
                 f"{name} is {given[name]!r}; write a number from {low:g} to {high:g}{whole}"

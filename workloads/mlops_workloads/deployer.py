@@ -35,7 +35,7 @@ class Deployer:
             opts: options of the resources.
         """
         metadata: kubernetes.meta.v1.ObjectMetaArgsDict = {
-            "name": "model-deployer",
+            "name": "pipeline-steps",
             "namespace": namespace,
         }
         role = kubernetes.rbac.v1.Role(f"{name}-role", metadata=metadata, rules=rules, opts=opts)

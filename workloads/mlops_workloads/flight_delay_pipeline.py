@@ -8,10 +8,11 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 import yaml
 
-from flight_delay.parameters import validate
 from flight_pipeline.compile import COMPILED
+from flight_pipeline.parameters import validate
 from flight_pipeline.settings import CONFIG_MAP, IMAGE, NAME, SECRET
 from flight_rollout import deploy_step
+from flight_training import train_step
 from mlops_infra.buckets import Buckets
 from mlops_infra.cluster import Cluster
 from mlops_platform.kubeflow_pipelines import KubeflowPipelines
@@ -33,6 +34,7 @@ class FlightDelayPipelineArgs:
         dataset: the flights.
         image: the steps' image, as this cluster names it.
         servers: what serves the model, as `ModelServer.settings` has it.
+        training_jobs: what trains networks, as `TrainingJobs.settings` has it; empty for nothing.
         serving: what must be there before a version can be deployed.
         parameters: changes of the pipeline's defaults.
         schedule: when it runs by itself, as cron with seconds; empty for never.
@@ -46,6 +48,7 @@ class FlightDelayPipelineArgs:
     dataset: Dataset
     image: str
     servers: pulumi.Input[Sequence[dict[str, Any]]]
+    training_jobs: pulumi.Input[Mapping[str, Any]]
     serving: Sequence[pulumi.Resource]
     parameters: Mapping[str, Any]
     schedule: str
@@ -164,6 +167,7 @@ def _environment(
                 # A server that fails has a reason; seven retries only hide it for minutes.
                 "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
                 deploy_step.VARIABLE: pulumi.Output.json_dumps(args.servers, sort_keys=True),
+                train_step.VARIABLE: pulumi.Output.json_dumps(args.training_jobs, sort_keys=True),
             },
             opts=child,
         ),

@@ -4,8 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline
 
 from flight_delay import evaluate, features, model
+from flight_training import columns
 
 
 def test_metrics_against_values_made_by_hand() -> None:
@@ -38,6 +41,22 @@ def test_plots_are_figures_with_labelled_axes(flights: pd.DataFrame, weather: pd
         (axes,) = figure.axes
         assert axes.get_title()
         assert axes.get_xlabel()
+    _importance_of_each_column(found)
+
+
+def test_importance_is_of_the_flights_columns_however_they_are_encoded(
+    flights: pd.DataFrame, weather: pd.DataFrame
+) -> None:
+    arrived = flights[flights["arr_delay"].notna()].head(600)
+    frame, truth = features.build(arrived, weather), features.late(arrived)
+    classifier = Pipeline([("columns", columns.encoder()), ("linear", LogisticRegression())])
+    classifier.fit(frame, truth)
+    _importance_of_each_column(
+        evaluate.plots(classifier, frame, truth, classifier.predict_proba(frame)[:, 1])
+    )
+
+
+def _importance_of_each_column(found: dict[str, Figure]) -> None:
     bars = found["feature_importance"].axes[0]
     assert sorted(label.get_text() for label in bars.get_yticklabels()) == sorted(features.COLUMNS)
     lengths = [bar.get_width() for bar in bars.patches]

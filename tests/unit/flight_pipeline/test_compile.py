@@ -8,10 +8,10 @@ import pytest
 import yaml
 from kfp import dsl
 
-from flight_delay.parameters import DEFAULTS
 from flight_pipeline import compile as compiling
 from flight_pipeline import pipeline, settings
 from flight_pipeline.components.deploy import deploy
+from flight_pipeline.parameters import DEFAULTS
 
 
 @pytest.fixture(scope="module")

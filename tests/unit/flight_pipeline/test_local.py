@@ -62,6 +62,7 @@ def test_a_model_is_deployed_and_a_worse_one_is_not(folder: Path, tmp_path: Path
         (["--set", "leafs=3"], "✗ there is no parameter 'leafs'; did you mean leaves?"),
         (["--data", "/nowhere"], "✗ data: there is no folder /nowhere"),
         (["--data", ""], "✗ data is not given"),
+        (["--set", "trainer=pytorch"], "✗ trainer pytorch needs a cluster"),
     ],
 )
 def test_wrong_parameters_are_refused_before_anything_is_written(

@@ -1,10 +1,12 @@
 """The stack with the training operator: what its jobs are given."""
 
+import json
+
 import pytest
 
 from mlops_stack.settings import SettingsError
 from mlops_toolchain import images, layout
-from mlops_workloads import training_job
+from mlops_workloads import training_jobs
 from tests.unit import recording
 
 pytestmark = pytest.mark.skipif(
@@ -33,8 +35,8 @@ def test_images_that_are_not_built_are_named_with_the_remedy(
 
 def test_jobs_are_told_where_data_and_models_are(monkeypatch: pytest.MonkeyPatch) -> None:
     recorded = _run(monkeypatch, built=True, trainingOperator="true")
-    secret = recorded.named(training_job.ENVIRONMENT).inputs
-    assert secret["metadata"]["name"] == training_job.ENVIRONMENT
+    secret = recorded.named("training-jobs-environment").inputs
+    assert secret["metadata"]["name"] == training_jobs.ENVIRONMENT
     assert {
         "AWS_ENDPOINT_URL",
         "AWS_DEFAULT_REGION",
@@ -42,3 +44,19 @@ def test_jobs_are_told_where_data_and_models_are(monkeypatch: pytest.MonkeyPatch
         "AWS_SECRET_ACCESS_KEY",
         "MLFLOW_TRACKING_URI",
     } == set(secret["stringData"]["value"])
+
+
+def test_the_train_step_may_submit_what_it_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    recorded = _run(monkeypatch, built=True, trainingOperator="true")
+    (role,) = [r for r in recorded.of(":Role") if r.name == "training-jobs-submitter-role"]
+    assert role.inputs["metadata"]["namespace"] == "training"
+    allowed = {
+        resource
+        for rule in role.inputs["rules"]
+        if "create" in rule["verbs"]
+        for resource in rule["resources"]
+    }
+    (steps,) = [r for r in recorded.of(":ConfigMap") if r.name == "flight-delay-addresses"]
+    jobs = json.loads(steps.inputs["data"]["TRAINING_JOBS"])
+    assert jobs["namespace"] == "training"
+    assert {f"{each['kind'].lower()}s" for each in jobs["templates"].values()} == allowed

@@ -1,11 +1,15 @@
 """Settings: what is refused, by which words, and that Pulumi.yaml says the same."""
 
+from pathlib import Path
+
 import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic.alias_generators import to_camel
 
+from flight_pipeline.compile import COMPILED
+from flight_pipeline.settings import IMAGE
 from mlops_stack import settings
 from mlops_stack.settings import Settings, SettingsError
 from tests.unit.conftest import CHECKOUT
@@ -28,6 +32,17 @@ def test_an_unknown_key_is_refused_with_the_valid_ones() -> None:
         settings.parse({"clusterProvidor": "kind"})
     assert "clusterProvidor" in str(error.value)
     assert all(key in str(error.value) for key in settings.keys())  # noqa: SIM118 - a function
+
+
+def test_a_pipeline_of_other_code_is_refused_with_the_remedy(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    settings.check_compiled()
+    stale = tmp_path / "pipeline.yaml"
+    stale.write_text(COMPILED.read_text().replace(IMAGE, "old:1"))
+    monkeypatch.setattr(settings, "COMPILED", stale)
+    with pytest.raises(SettingsError, match=r"pipeline\.yaml .* run `make pipeline`"):
+        settings.check_compiled()
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flight_delay.parameters import DEFAULTS, ParametersError, validate
+from flight_pipeline.parameters import DEFAULTS, ParametersError, validate
 
 _JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=6),
@@ -57,6 +57,11 @@ def test_a_given_evaluation_month_stays() -> None:
         ({"promotion_margin": -0.1}, "promotion_margin is -0.1; write how much more ROC AUC"),
         ({"model_name": " "}, "model_name is empty; write the registered model's name"),
         ({"candidates": {"leaves": 3}}, "candidates must be a list of objects such as"),
+        ({"trainer": "keras"}, "trainer is 'keras'; write sklearn, pytorch or tensorflow"),
+        ({"network": {"epochs": 2}}, "trainer is sklearn; write trainer=pytorch"),
+        ({"trainer": "pytorch", "network": 2}, "network must be an object such as"),
+        ({"trainer": "pytorch", "network": {"epochs": 0}}, "network: epochs is 0; write"),
+        ({"trainer": "pytorch", "leaves": 63}, "leaves: of trees, and trainer is pytorch"),
         ({"candidates": [3]}, "candidates must be a list of objects such as"),
         ({"candidates": [{}] * 21}, "21 candidates are too many; give at most 20"),
         ({"candidates": [{}, {"leafs": 3}]}, "candidate 2: .*'leafs'; did you mean leaves"),
@@ -102,3 +107,9 @@ def test_any_values_are_usable_or_the_one_error(values: dict[str, Any]) -> None:
         assert type(found["evaluation_month"]) is int
         assert type(found["iterations"]) is int
         assert validate(found) == found
+
+
+def test_a_network_has_a_trainer_of_networks() -> None:
+    found = validate({"trainer": "tensorflow", "network": {"epochs": 2.0}})
+    assert (found["trainer"], found["network"]) == ("tensorflow", {"epochs": 2})
+    assert validate({})["trainer"] == "sklearn"

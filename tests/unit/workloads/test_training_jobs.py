@@ -4,11 +4,12 @@ import json
 
 import pytest
 
+from flight_training.job import FRAMEWORKS, Training, manifest
 from flight_training.settings import Settings
-from mlops_workloads.training_job import FRAMEWORKS, Training, manifest
+from mlops_workloads.training_jobs import template
 
+IMAGE = "docker.io/local/training:1"
 TRAINING = {
-    "image": "docker.io/local/training:1",
     "data": "s3://datasets/flights",
     "training_months": "1-3",
     "evaluation_month": 4,
@@ -27,8 +28,11 @@ TRAINING = {
 def test_a_job_has_two_workers_of_the_framework(
     framework: str, replicas: str, names: set[str]
 ) -> None:
-    job = manifest("trial", Training(framework=framework, **TRAINING))
+    given = template(FRAMEWORKS[framework], IMAGE)
+    job = manifest("trial", Training(framework=framework, **TRAINING), given)
     assert job["kind"] == FRAMEWORKS[framework].kind
+    assert job["metadata"]["name"] == "trial"
+    assert given == template(FRAMEWORKS[framework], IMAGE)
     specs = job["spec"][replicas]
     assert set(specs) == names
     for spec in specs.values():
@@ -36,14 +40,16 @@ def test_a_job_has_two_workers_of_the_framework(
         (container,) = spec["template"]["spec"]["containers"]
         # The operator refuses jobs whose container has another name.
         assert container["name"] == framework
+        assert container["image"] == IMAGE
         arguments = dict(zip(container["args"][::2], container["args"][1::2], strict=True))
         assert arguments["--framework"] == framework
         assert arguments["--job"] == "trial"
+        assert arguments["--evaluation-month"] == "4"
         assert json.loads(arguments["--settings"])["epochs"] == 2
 
 
 def test_a_job_ends_and_its_pods_are_restricted() -> None:
-    job = manifest("trial", Training(framework="pytorch", **TRAINING))
+    job = template(FRAMEWORKS["pytorch"], IMAGE)
     policy = job["spec"]["runPolicy"]
     assert policy["backoffLimit"] == 0
     assert policy["activeDeadlineSeconds"] > 0
@@ -55,3 +61,10 @@ def test_a_job_ends_and_its_pods_are_restricted() -> None:
     assert container["securityContext"]["readOnlyRootFilesystem"] is True
     assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
     assert container["resources"]["limits"]["memory"]
+
+
+def test_a_network_that_another_step_judges_is_told_no_month() -> None:
+    training = Training(framework="pytorch", **{**TRAINING, "evaluation_month": None})
+    job = manifest("trial", training, template(FRAMEWORKS["pytorch"], IMAGE))
+    pod = job["spec"]["pytorchReplicaSpecs"]["Master"]["template"]["spec"]
+    assert "--evaluation-month" not in pod["containers"][0]["args"]

@@ -5,6 +5,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from flight_delay import months
+from flight_training import settings
+from flight_training.errors import TrainingError
+from flight_training.job import FRAMEWORKS
 
 # Values of a run that says nothing. `data` has no default: each stack has its own.
 DEFAULTS: Final[Mapping[str, Any]] = {
@@ -14,6 +17,8 @@ DEFAULTS: Final[Mapping[str, Any]] = {
     "iterations": 150,
     "leaves": 31,
     "candidates": [],
+    "trainer": "sklearn",
+    "network": {},
     "promotion_margin": 0.0,
     "canary_percent": 0,
     "model_name": "flight-delay",
@@ -24,6 +29,7 @@ _HYPERPARAMETERS: Final[Mapping[str, tuple[type, float, float]]] = {
     "leaves": (int, 2, 255),
 }
 _MOST_CANDIDATES = 20
+TRAINERS: Final = ("sklearn", *FRAMEWORKS)
 
 
 class ParametersError(ValueError):
@@ -52,6 +58,7 @@ def validate(given: Mapping[str, Any]) -> dict[str, Any]:
     problems += _month_problems(found, derive="evaluation_month" not in given)
     problems += _hyperparameter_problems("", {name: found[name] for name in _HYPERPARAMETERS})
     problems += _candidate_problems(found["candidates"])
+    problems += _trainer_problems(given, found)
     margin = found["promotion_margin"]
     if not _is(margin, float) or not 0 <= margin <= 1:
         problems.append(
@@ -116,6 +123,37 @@ def _candidate_problems(candidates: Any) -> list[str]:
         ]
         known = {name: value for name, value in candidate.items() if name not in unknown}
         problems += _hyperparameter_problems(where, known)
+    return problems
+
+
+def _trainer_problems(given: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
+    trainer, network = found["trainer"], found["network"]
+    if trainer not in TRAINERS:
+        return [f"trainer is {trainer!r}; write {', '.join(TRAINERS[:-1])} or {TRAINERS[-1]}"]
+    if not isinstance(network, dict):
+        return ['network must be an object such as {"epochs": 8}']
+    problems = []
+    if trainer == "sklearn" and network:
+        problems.append(
+            "network is what a network is trained with, and trainer is sklearn; write "
+            f"trainer={' or trainer='.join(FRAMEWORKS)} with it"
+        )
+    if trainer != "sklearn":
+        # Those that say nothing new are no contradiction: an answer is given to this function too.
+        of_trees = [
+            name
+            for name in (*_HYPERPARAMETERS, "candidates")
+            if given.get(name, DEFAULTS[name]) != DEFAULTS[name]
+        ]
+        if of_trees:
+            problems.append(
+                f"{', '.join(of_trees)}: of trees, and trainer is {trainer}; a network takes "
+                'network={"epochs": 8}'
+            )
+    try:
+        settings.parse(network)
+    except TrainingError as error:
+        problems += [f"network: {line}" for line in str(error).splitlines()]
     return problems
 
 

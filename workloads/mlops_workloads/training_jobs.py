@@ -1,0 +1,150 @@
+"""What distributed trainings need in a cluster: images, addresses and keys, and who may submit."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import pulumi
+
+from flight_training.job import FRAMEWORKS, Framework
+from mlops_infra.buckets import Buckets
+from mlops_infra.cluster import Cluster
+from mlops_infra.pod_security import manifest_container_context, manifest_pod_context
+from mlops_workloads import store_environment
+from mlops_workloads.deployer import Deployer
+
+ENVIRONMENT: Final = "training-environment"
+"""Secret in the jobs' namespace with the addresses and keys of S3 and MLflow."""
+
+# A job that hangs must not hold the node for ever.
+_MOST_SECONDS: Final = 1800
+_KEPT_SECONDS: Final = 3600
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingJobsArgs:
+    """What the jobs need.
+
+    Attributes:
+        cluster: where they run.
+        buckets: where the flights are.
+        namespace: the jobs' namespace.
+        images: image of each framework; empty where the cluster cannot have them.
+        tracking_uri: MLflow's address in the cluster.
+        deployer: the account of the pipeline's steps, which submit jobs too.
+    """
+
+    cluster: Cluster
+    buckets: Buckets
+    namespace: pulumi.Input[str]
+    images: Mapping[str, str]
+    tracking_uri: pulumi.Input[str]
+    deployer: Deployer
+
+
+class TrainingJobs(pulumi.ComponentResource):
+    """A namespace in which the flight-delay network can be trained.
+
+    Attributes:
+        settings: namespace and templates of the jobs, as `flight_training.train_step` reads them.
+    """
+
+    settings: pulumi.Output[dict[str, Any]]
+
+    def __init__(
+        self, name: str, args: TrainingJobsArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__(
+            "mlops:workloads:TrainingJobs",
+            name,
+            None,
+            pulumi.ResourceOptions.merge(args.cluster.object_options(), opts),
+        )
+        child = pulumi.ResourceOptions(parent=self)
+        secret = store_environment.secret(
+            f"{name}-environment",
+            metadata={"name": ENVIRONMENT, "namespace": args.namespace},
+            buckets=args.buckets,
+            addresses={"MLFLOW_TRACKING_URI": args.tracking_uri},
+            opts=child,
+        )
+        allowed = args.deployer.may(
+            f"{name}-submitter",
+            args.namespace,
+            [
+                {
+                    "api_groups": ["kubeflow.org"],
+                    "resources": [f"{each.kind.lower()}s" for each in FRAMEWORKS.values()],
+                    # A deletion waits for the end by a watch.
+                    "verbs": ["get", "list", "watch", "create", "delete"],
+                },
+                {
+                    "api_groups": [""],
+                    "resources": ["pods", "pods/log"],
+                    "verbs": ["get", "list", "watch"],
+                },
+            ],
+            child,
+        )
+        self.settings = pulumi.Output.all(args.namespace, secret.id, allowed.id).apply(
+            lambda values: {
+                "namespace": str(values[0]),
+                "templates": {
+                    framework: template(FRAMEWORKS[framework], image)
+                    for framework, image in args.images.items()
+                },
+            }
+        )
+        self.register_outputs({"settings": self.settings})
+
+
+def template(framework: Framework, image: str) -> dict[str, Any]:
+    """Return a job on two workers, without a name and without what they are told.
+
+    Args:
+        framework: its framework.
+        image: image with that framework and `flight_training`.
+    """
+    replica = {"replicas": 1, "restartPolicy": "Never", "template": _pod(framework, image)}
+    return {
+        "apiVersion": "kubeflow.org/v1",
+        "kind": framework.kind,
+        "metadata": {"labels": {"app.kubernetes.io/part-of": "mlops-platform"}},
+        "spec": {
+            "runPolicy": {
+                "activeDeadlineSeconds": _MOST_SECONDS,
+                "backoffLimit": 0,
+                "cleanPodPolicy": "Running",
+                "ttlSecondsAfterFinished": _KEPT_SECONDS,
+            },
+            framework.replicas: {framework.first: replica, "Worker": replica},
+        },
+    }
+
+
+def _pod(framework: Framework, image: str) -> dict[str, Any]:
+    return {
+        "spec": {
+            "automountServiceAccountToken": False,
+            "enableServiceLinks": False,
+            "securityContext": manifest_pod_context(),
+            "containers": [
+                {
+                    "name": framework.container,
+                    "image": image,
+                    "imagePullPolicy": "IfNotPresent",
+                    "command": ["python3", "-m", "flight_training"],
+                    "envFrom": [{"secretRef": {"name": ENVIRONMENT}}],
+                    "securityContext": manifest_container_context(),
+                    "resources": {
+                        "requests": {"cpu": "250m", "memory": "512Mi"},
+                        "limits": {"memory": "2Gi"},
+                    },
+                    "volumeMounts": [
+                        {"name": "tmp", "mountPath": "/tmp"}  # noqa: S108 - an emptyDir
+                    ],
+                }
+            ],
+            "volumes": [{"name": "tmp", "emptyDir": {}}],
+        }
+    }
