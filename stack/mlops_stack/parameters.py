@@ -13,16 +13,29 @@ class AssignmentError(PulumiError):
 def parse(assignments: list[str]) -> dict[str, Any]:
     """Return parameters of the form NAME=VALUE; a value that is no JSON is text.
 
+    NAME.FIELD=VALUE sets a field of an object: a shell takes the quotes away that JSON needs.
+
     Raises:
-        AssignmentError: one has another form.
+        AssignmentError: one has another form, or contradicts one before it.
     """
-    found = {}
+    found: dict[str, Any] = {}
     for assignment in assignments:
         name, separator, text = assignment.partition("=")
         if not separator or not name:
             raise AssignmentError(f"{assignment!r} is not NAME=VALUE, for example iterations=200")
-        try:
-            found[name] = json.loads(text)
-        except json.JSONDecodeError:
-            found[name] = text
+        whole, _, field = name.partition(".")
+        if not field:
+            found[name] = _value(text)
+            continue
+        parts = found.setdefault(whole, {})
+        if not isinstance(parts, dict):
+            raise AssignmentError(f"{assignment!r} sets a field of {whole}, which is {parts!r}")
+        parts[field] = _value(text)
     return found
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text

@@ -2,6 +2,7 @@
 
 import json
 import re
+import secrets
 import subprocess
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -104,7 +105,9 @@ def test_the_pipeline_takes_a_network_for_its_model(
     whole_stack: Commands, whole_outputs: dict[str, Any], kubectl: Callable[..., str]
 ) -> None:
     shown = whole_stack.run(
-        "run", "--months", "1", "trainer=pytorch", 'network={"epochs": 2}', "promotion_margin=1"
+        *("run", "--months", "1", "trainer=pytorch", "network.epochs=2", "promotion_margin=1"),
+        # As no run before, whose model would be reused
+        f"network.batch_size={128 + secrets.randbelow(1024)}",
     ).stdout
     assert "not promoted; against version" in shown, shown
     run = re.search(r"runs/(?:details/)?([0-9a-f-]{36})", shown)
