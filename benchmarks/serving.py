@@ -1,85 +1,135 @@
-"""Figures of a stack that is up and serves on KServe: latency by way, memory, apply to prediction.
+"""Figures of a stack that serves: latency by way, the log's cost, memory, apply to prediction.
 
 `python benchmarks/serving.py STACK` prints one row a figure.
 """
 
 import argparse
-import copy
 import itertools
 import json
 import statistics
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import httpx
 
-from flight_rollout import inference_service, labelled_sample
+from flight_rollout import labelled_sample
+from flight_rollout.engine import ModelServer
+from flight_rollout.engines import ENGINES
 from flight_rollout.kubectl import Kubectl
+from flight_rollout.registry import CHAMPION, Registry
 from mlops_stack.pulumi_cli import Stack
 from mlops_toolchain import layout
 from mlops_workloads import rollout
 
 REQUESTS = 600
+_NAMES = {"kserve": "KServe", "seldon": "Seldon"}
+# Targets in MiB; a controller is named by its namespace and the begin of its Pod's name.
+_SERVER_MEMORY = {"kserve": 230, "seldon": 250}
+_CONTROLLERS = {
+    "kserve": ("kserve", "kserve-controller-manager"),
+    "seldon": ("seldon-system", "seldon-controller"),
+}
 _TRIAL = "figures"
+_APP = Path(__file__).parent / "plain_app.py"
+_APP_PORT = 8099
 _MEBIBYTE = 2**20
 
 
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """A second server of the champion.
+
+    Attributes:
+        pod: its Pod.
+        url: address of its container.
+        seconds: from its manifest to its first prediction.
+    """
+
+    pod: str
+    url: str
+    seconds: float
+
+
 class Serving:
-    """The champion of a stack on KServe.
+    """The champion of a stack on one engine.
 
     Args:
         outputs: the stack's outputs, secrets included.
+        server: what serves it there.
     """
 
-    def __init__(self, outputs: dict[str, Any]) -> None:
-        self._outputs = outputs
-        self.namespace = str(outputs["kserve_namespace"])
+    def __init__(self, outputs: dict[str, Any], server: ModelServer) -> None:
+        self._outputs, self._server, self.namespace = outputs, server, server.namespace
+        self.engine = ENGINES[server.engine]
         self.kubectl = Kubectl(rollout.access(outputs["kubeconfig"]), self.namespace)
-        prefix = f"flight-delay-v{outputs['model_version']}-"
-        served = [each["metadata"]["name"] for each in self.kubectl.get("inferenceservices")]
-        self.name = next(name for name in served if name.startswith(prefix))
-
-    def pod(self) -> dict[str, Any]:
-        """Return the champion's Pod."""
-        label = f"--selector=serving.kserve.io/inferenceservice={self.name}"
-        return next(p for p in self.kubectl.get("pods", label) if not _ends(p))
+        champion = Registry(outputs["mlflow_url"], server.model).by_alias(CHAMPION)
+        if champion is None:
+            raise LookupError(f"{server.model} has no champion; run `make run`")
+        self._version = champion.version
+        label = f"--selector=mlops-platform/version={champion.version.number}"
+        self._name = self.kubectl.get(self.engine.KIND, label)[0]["metadata"]["name"]
 
     def ways(self) -> dict[str, str]:
         """Return the address of the server by each way to it."""
-        (service,) = self.kubectl.get(f"service/{inference_service.service(self.name)}")
         return {
-            "container": f"http://{self.pod()['status']['podIP']}:8080",
-            "Service": f"http://{service['spec']['clusterIP']}",
-            "gateway": str(self._outputs["kserve_url"]),
+            "container": self._container(self._name)[1],
+            "Service": self._service(self._name),
+            "gateway": str(self._outputs[f"{self._server.engine}_url"]),
         }
 
-    def apply_to_prediction(self, rows: list[dict[str, Any]]) -> float:
-        """Return the seconds from an InferenceService's creation to its first prediction."""
-        (champion,) = self.kubectl.get(f"inferenceservice/{self.name}")
-        manifest = {
-            "apiVersion": champion["apiVersion"],
-            "kind": champion["kind"],
-            "metadata": {
-                "name": _TRIAL,
-                "annotations": {"serving.kserve.io/autoscalerClass": "none"},
-            },
-            "spec": copy.deepcopy(champion["spec"]),
-        }
-        path, body = inference_service.request(rows)
+    @property
+    def pod(self) -> str:
+        """Name of the champion's Pod."""
+        return self._container(self._name)[0]
+
+    @contextmanager
+    def trial(self, request: tuple[str, dict[str, Any]], *, log_rate: float) -> Iterator[Trial]:
+        """Give a second server, which answers, and remove it.
+
+        Args:
+            request: path and body of its first request.
+            log_rate: share of the predictions that it logs.
+        """
+        manifest = self.engine.manifest(replace(self._server, log_rate=log_rate), self._version)
+        manifest["metadata"]["name"] = _TRIAL
         start = time.monotonic()
-        self._run("apply", "--filename", "-", stdin=json.dumps(manifest))
+        self.kubectl.write("create", manifest)
         try:
-            while not (service := self.kubectl.get(f"service/{_TRIAL}-predictor")):
+            while not self.kubectl.get(f"service/{self.engine.service(_TRIAL)}"):
                 time.sleep(0.1)
-            url = f"http://{service[0]['spec']['clusterIP']}/{path}"
-            while not _answers(url, body):
+            url = f"{self._service(_TRIAL)}/{request[0]}"
+            while not _answers(url, request[1]):
                 time.sleep(0.1)
-            return time.monotonic() - start
+            seconds = time.monotonic() - start
+            pod, address = self._container(_TRIAL)
+            yield Trial(pod=pod, url=address, seconds=seconds)
         finally:
-            self._run("delete", f"inferenceservice/{_TRIAL}")
+            self.kubectl.run("delete", self.engine.KIND, _TRIAL, seconds=120)
+
+    @contextmanager
+    def plain_app(self, trial: Trial) -> Iterator[str]:
+        """Give the address of a plain FastAPI app beside a server of KServe, in its container."""
+        with tempfile.NamedTemporaryFile("w") as file:
+            file.write(self._outputs["kubeconfig"])
+            file.flush()
+            program = [str(layout.bin_dir() / "kubectl"), f"--kubeconfig={file.name}"]
+            words = ["exec", "--stdin", trial.pod, "--container=kserve-container", "--"]
+            # Ends when its input does.
+            with subprocess.Popen(
+                [
+                    *(*program, f"--namespace={self.namespace}", *words),
+                    *("python3", "-c", _APP.read_text(), str(_APP_PORT)),
+                ],
+                stdin=subprocess.PIPE,
+            ) as app:
+                yield f"{trial.url.rpartition(':')[0]}:{_APP_PORT}/predict"
+                app.communicate(timeout=30)
 
     def memory(self, namespace: str, name: str) -> float:
         """Return the MiB of resident memory of a Pod, without page cache.
@@ -90,39 +140,35 @@ class Serving:
         """
         (node,) = self.kubectl.get("nodes")
         path = f"/api/v1/nodes/{node['metadata']['name']}/proxy/stats/summary"
-        for pod in json.loads(self._run("get", "--raw", path))["pods"]:
+        for pod in json.loads(self.kubectl.run("get", "--raw", path))["pods"]:
             reference = pod["podRef"]
             if reference["namespace"] == namespace and reference["name"].startswith(name):
                 return float(pod["memory"]["rssBytes"]) / _MEBIBYTE
         raise LookupError(f"no Pod {namespace}/{name}… runs")
 
-    def _run(self, *words: str, stdin: str = "") -> str:
-        with tempfile.NamedTemporaryFile("w") as file:
-            file.write(self._outputs["kubeconfig"])
-            file.flush()
-            program = str(layout.bin_dir() / "kubectl")
-            return subprocess.run(
-                [program, f"--kubeconfig={file.name}", f"--namespace={self.namespace}", *words],
-                input=stdin,
-                text=True,
-                stdout=subprocess.PIPE,
-                check=True,
-            ).stdout
+    def _service(self, name: str) -> str:
+        (found,) = self.kubectl.get(f"service/{self.engine.service(name)}")
+        return f"http://{found['spec']['clusterIP']}:{self.engine.SERVICE_PORT}"
+
+    def _container(self, name: str) -> tuple[str, str]:
+        (found,) = self.kubectl.get(f"endpoints/{self.engine.service(name)}")
+        (subset,) = found["subsets"]
+        (address,), port = subset["addresses"], subset["ports"][0]["port"]
+        return address["targetRef"]["name"], f"http://{address['ip']}:{port}"
 
 
 def latencies(
-    urls: dict[str, str], body: dict[str, Any], requests: int = REQUESTS
+    requests: dict[str, tuple[str, Any]], count: int = REQUESTS
 ) -> dict[str, list[float]]:
     """Return milliseconds of each request by each way, in turn, from one client.
 
     Args:
-        urls: address of predictions by way.
-        body: what is sent.
-        requests: how many by each way.
+        requests: address and body by way.
+        count: how many by each way.
     """
-    found: dict[str, list[float]] = {way: [] for way in urls}
+    found: dict[str, list[float]] = {way: [] for way in requests}
     with httpx.Client(timeout=30) as client:
-        for number, (way, url) in itertools.product(range(-50, requests), urls.items()):
+        for number, (way, (url, body)) in itertools.product(range(-50, count), requests.items()):
             start = time.perf_counter()
             client.post(url, json=body).raise_for_status()
             # The first ones warm up.
@@ -138,36 +184,66 @@ def measure(outputs: dict[str, Any], row: Callable[[str, str, str], None]) -> No
         outputs: the stack's outputs, secrets included.
         row: takes a figure, its target and what was measured.
     """
-    serving = Serving(outputs)
+    for server in outputs["model_servers"]:
+        _measure(Serving(outputs, ModelServer(**server)), server["engine"], row)
+
+
+def _measure(serving: Serving, engine: str, row: Callable[[str, str, str], None]) -> None:
+    name = _NAMES[engine]
     # Before the load: idle.
-    for what, namespace, name, target in (
-        ("server", serving.namespace, serving.name, 230),
-        ("controller", "kserve", "kserve-controller-manager", 100),
+    for what, namespace, pod, target in (
+        ("server", serving.namespace, serving.pod, _SERVER_MEMORY[engine]),
+        ("controller", *_CONTROLLERS[engine], 100),
     ):
-        memory = serving.memory(namespace, name)
-        row(f"KServe's {what}, resident when idle", f"≤ {target} MiB", f"{memory:.0f} MiB")
-    rows = labelled_sample.read(str(layout.dataset_dir()), month=6, flights=20).rows
-    path, body = inference_service.request(rows[:1])
-    times = latencies({way: f"{url}/{path}" for way, url in serving.ways().items()}, body)
-    base = {q: _quantile(times["container"], q) for q in (50, 99)}
+        memory = serving.memory(namespace, pod)
+        row(f"{name}'s {what}, resident when idle", f"≤ {target} MiB", f"{memory:.0f} MiB")
+    flights = labelled_sample.read(str(layout.dataset_dir()), month=6, flights=20).rows
+    # The plain app knows no missing values.
+    rows = [flight for flight in flights if None not in flight.values()]
+    path, body = serving.engine.request(rows[:1])
+    ways = {way: (f"{url}/{path}", body) for way, url in serving.ways().items()}
+    times = latencies(ways)
     for way, values in times.items():
-        p50, p99 = (_quantile(values, q) for q in (50, 99))
         target = "p50 and p99 at most 1.1 times the container's" if way == "Service" else "report"
-        ratio = f" ({p50 / base[50]:.2f}, {p99 / base[99]:.2f} times)" if way != "container" else ""
-        row(f"KServe, through the {way}", target, f"p50 {p50:.1f} ms, p99 {p99:.1f} ms{ratio}")
-    seconds = serving.apply_to_prediction(rows)
-    row("KServe, apply to first prediction", "≤ 12 s", f"{seconds:.1f} s")
+        ratio = "" if way == "container" else _ratio(values, times["container"])
+        row(f"{name}, through the {way}", target, _line(values) + ratio)
+    with serving.trial(serving.engine.request(rows), log_rate=0) as trial:
+        row(f"{name}, apply to first prediction", "≤ 12 s", f"{trial.seconds:.1f} s")
+        times = latencies(
+            {"logs": ways["container"], "does not log": (f"{trial.url}/{path}", body)}
+        )
+        row(
+            f"{name}, each prediction logged against none",
+            "p99 at most 1.15 times",
+            _line(times["logs"]) + _ratio(times["logs"], times["does not log"]),
+        )
+        if engine == "kserve":
+            with serving.plain_app(trial) as url:
+                while not _answers(url, rows[:1]):
+                    time.sleep(0.1)
+                times = latencies({name: ways["container"], "FastAPI": (url, rows[:1])})
+            row("a plain FastAPI app", "report", _line(times["FastAPI"]))
+            row(
+                f"{name}'s container against that app",
+                "report",
+                _line(times[name]) + _ratio(times[name], times["FastAPI"]),
+            )
 
 
-def _answers(url: str, body: dict[str, Any]) -> bool:
+def _answers(url: str, body: Any) -> bool:
     try:
         return httpx.post(url, json=body, timeout=5).is_success
     except httpx.HTTPError:
         return False
 
 
-def _ends(pod: dict[str, Any]) -> bool:
-    return "deletionTimestamp" in pod["metadata"]
+def _line(values: list[float]) -> str:
+    return f"p50 {_quantile(values, 50):.1f} ms, p99 {_quantile(values, 99):.1f} ms"
+
+
+def _ratio(values: list[float], base: list[float]) -> str:
+    p50, p99 = (_quantile(values, q) / _quantile(base, q) for q in (50, 99))
+    return f" ({p50:.2f}, {p99:.2f} times)"
 
 
 def _quantile(values: list[float], percent: int) -> float:
