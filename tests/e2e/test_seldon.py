@@ -236,7 +236,6 @@ def test_a_killed_server_comes_back(
     assert answered / load.answers.total() > 0.98, load.failed
 
 
-@pytest.mark.serving
 def test_a_wrong_address_is_the_reason_and_the_old_version_serves_on(
     stack: Commands,
     kubectl: Callable[..., str],
