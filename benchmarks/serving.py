@@ -8,7 +8,6 @@ import itertools
 import json
 import statistics
 import subprocess
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -38,6 +37,7 @@ _CONTROLLERS = {
 _TRIAL = "figures"
 _APP = Path(__file__).parent / "plain_app.py"
 _APP_PORT = 8099
+_CONTAINER = "kserve-container"
 _MEBIBYTE = 2**20
 
 
@@ -115,21 +115,16 @@ class Serving:
     @contextmanager
     def plain_app(self, trial: Trial) -> Iterator[str]:
         """Give the address of a plain FastAPI app beside a server of KServe, in its container."""
-        with tempfile.NamedTemporaryFile("w") as file:
-            file.write(self._outputs["kubeconfig"])
-            file.flush()
-            program = [str(layout.bin_dir() / "kubectl"), f"--kubeconfig={file.name}"]
-            words = ["exec", "--stdin", trial.pod, "--container=kserve-container", "--"]
+        with (
+            self.kubectl.command(
+                *("exec", "--stdin", f"--container={_CONTAINER}", trial.pod, "--"),
+                *("python3", "-c", _APP.read_text(), str(_APP_PORT)),
+            ) as command,
+            subprocess.Popen(command, stdin=subprocess.PIPE) as app,
+        ):
+            yield f"{trial.url.rpartition(':')[0]}:{_APP_PORT}/predict"
             # Ends when its input does.
-            with subprocess.Popen(
-                [
-                    *(*program, f"--namespace={self.namespace}", *words),
-                    *("python3", "-c", _APP.read_text(), str(_APP_PORT)),
-                ],
-                stdin=subprocess.PIPE,
-            ) as app:
-                yield f"{trial.url.rpartition(':')[0]}:{_APP_PORT}/predict"
-                app.communicate(timeout=30)
+            app.communicate(timeout=30)
 
     def memory(self, namespace: str, name: str) -> float:
         """Return the MiB of resident memory of a Pod, without page cache.

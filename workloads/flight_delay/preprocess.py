@@ -40,8 +40,10 @@ def prepare(*, training_months: str, evaluation_month: int, data: str) -> Prepar
         DatasetError: the data cannot be read.
         NoFlightsError: no flight of a set arrived.
     """
-    training = read(months.parse(training_months).train, data=data)
-    evaluation = read((evaluation_month,), data=data)
+    source = dataset.Source(uri=data)
+    weather = source.read_weather()
+    training = _set(source, months.parse(training_months).train, weather)
+    evaluation = _set(source, (evaluation_month,), weather)
     digest = dataset.digest(training, evaluation)
     return Prepared(training=training, evaluation=evaluation, digest=digest)
 
@@ -63,11 +65,15 @@ def read(chosen: tuple[int, ...], *, data: str) -> pd.DataFrame:
         NoFlightsError: no flight of the months arrived.
     """
     source = dataset.Source(uri=data)
+    return _set(source, chosen, source.read_weather())
+
+
+def _set(source: dataset.Source, chosen: tuple[int, ...], weather: pd.DataFrame) -> pd.DataFrame:
     flights = source.read_flights(chosen)
     # A cancelled flight has no arrival; whether it would have been late is unknown.
     flights = flights[flights["arr_delay"].notna()]
     if flights.empty:
         raise NoFlightsError(f"no flight of months {chosen} arrived; choose other months")
-    frame = features.build(flights, source.read_weather())
+    frame = features.build(flights, weather)
     frame[LABEL] = features.late(flights)
     return frame

@@ -67,7 +67,7 @@ class Kubectl:
             ServingError: it does not answer, or with an error.
         """
         with (
-            self._command("port-forward", f"service/{service}", f":{port}") as command,
+            self.command("port-forward", f"service/{service}", f":{port}") as command,
             subprocess.Popen(
                 command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
             ) as forward,
@@ -96,7 +96,7 @@ class Kubectl:
         Raises:
             ServingError: it fails, or takes longer than the seconds.
         """
-        with self._command(*words) as command:
+        with self.command(*words) as command:
             try:
                 done = subprocess.run(
                     command,
@@ -113,13 +113,15 @@ class Kubectl:
         return done.stdout
 
     @contextmanager
-    def _command(self, *words: str) -> Iterator[list[str]]:
-        command = [self._access.program, f"--namespace={self._namespace}", *words]
+    def command(self, *words: str) -> Iterator[list[str]]:
+        """Give a command's words, which work as long as this context lasts."""
+        program = [self._access.program, f"--namespace={self._namespace}"]
         if not self._access.kubeconfig:
-            yield command
+            yield [*program, *words]
             return
         with tempfile.TemporaryDirectory() as folder:
             config = Path(folder, "kubeconfig")
             config.touch(mode=0o600)
             config.write_text(self._access.kubeconfig)
-            yield [*command, f"--kubeconfig={config}"]
+            # Before the words: what follows `--` is another program's.
+            yield [*program, f"--kubeconfig={config}", *words]

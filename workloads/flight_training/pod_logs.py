@@ -47,7 +47,7 @@ class PodLogs(Kubectl):
         """Begin to follow a Pod that has started; doing it again changes nothing."""
         if pod in self._followers:
             return
-        command = self._open.enter_context(self._command("logs", "--follow", pod))
+        command = self._open.enter_context(self.command("logs", "--follow", pod))
         file = self._open.enter_context((self._folder / pod).open("wb"))
         process = self._open.enter_context(
             subprocess.Popen(command, stdout=file, stderr=subprocess.DEVNULL)
