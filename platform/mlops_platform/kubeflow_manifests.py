@@ -286,6 +286,9 @@ def _api_server(deployment: Manifest, settings: KubeflowSettings) -> None:
             "V2_LAUNCHER_COMMAND": "kfp-launcher",
         }
     _set_environment(container, environment)
+    # The startup probe has waited for it; from then on it answers.
+    for probe in ("livenessProbe", "readinessProbe"):
+        container[probe] |= {"initialDelaySeconds": 0}
     container["startupProbe"] |= {"periodSeconds": 1, "failureThreshold": 120}
     container["resources"] = _resources(cpu="50m", memory="100Mi", limit="512Mi")
     pod = deployment["spec"]["template"]["spec"]

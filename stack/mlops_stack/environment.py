@@ -47,6 +47,9 @@ def variables() -> dict[str, str]:
         "PULUMI_BACKEND_URL": f"file://{backend}?metadata=skip",
         "PULUMI_HOME": str(layout.pulumi_home()),
         "PULUMI_SKIP_UPDATE_CHECK": "true",
+        # Most of an update is waiting for Pods. By default four of them a core are waited for at
+        # once, and what the others need is made only when one of these is ready.
+        "PULUMI_PARALLEL": "64",
         "PULUMI_PYTHON_CMD": str(layout.checkout() / ".venv/bin/python"),
     }
     theirs = os.environ.get("PULUMI_CONFIG_PASSPHRASE_FILE")

@@ -234,6 +234,10 @@ def kubeadm(config: NodeConfig) -> str:
                 {"name": "node-cidr-mask-size", "value": str(subnets.pods.prefixlen)},
                 # The default is below /usr, which the node can't write
                 {"name": "flex-volume-plugin-dir", "value": _PLUGIN_DIR},
+                # It makes an account for each of its controllers before that one starts. At the
+                # default of 20 requests a second Deployments wait 5 s for theirs.
+                {"name": "kube-api-qps", "value": "200"},
+                {"name": "kube-api-burst", "value": "300"},
             ],
         },
         "scheduler": {"extraArgs": [*alone, {"name": "profiling", "value": "false"}]},
