@@ -83,8 +83,8 @@ _PROGRAMS = (
 )
 
 
-# How often the kubelet and Argo's executor look at their containers: both look once a second, three
-# times and once in the life of a Pod that a pipeline's step waits for (docs/decisions/0013).
+# How often the kubelet and Argo's executor look at their containers and processes: once a second, each
+# five times in the life of a Pod that a pipeline's step waits for (docs/decisions/0013).
 _KUBELET_EDITS = (
     Edit(
         file="pkg/kubelet/kubelet.go",
@@ -96,7 +96,13 @@ _ARGO_EDITS = (
     Edit(
         file="workflow/executor/emissary/emissary.go",
         old="time.Sleep(time.Second)\n",
-        new="time.Sleep(100 * time.Millisecond)\n",
+        new="time.Sleep(20 * time.Millisecond)\n",
+    ),
+    # Linux takes this file too.
+    Edit(
+        file="workflow/executor/os-specific/signal_darwin.go",
+        old="time.Sleep(time.Second)\n",
+        new="time.Sleep(20 * time.Millisecond)\n",
     ),
 )
 
