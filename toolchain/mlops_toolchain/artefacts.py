@@ -83,13 +83,49 @@ _PROGRAMS = (
 )
 
 
-# How often the kubelet and Argo's executor look at their containers and processes: once a second, each
-# five times in the life of a Pod that a pipeline's step waits for (docs/decisions/0013).
+# How often the kubelet looks at its containers and volumes, and Argo's executor at its processes: a
+# Pod that a pipeline's step waits for is held up by each several times (docs/decisions/0013).
 _KUBELET_EDITS = (
     Edit(
         file="pkg/kubelet/kubelet.go",
         old="genericPlegRelistPeriod    = time.Second * 1\n",
         new="genericPlegRelistPeriod    = time.Millisecond * 200\n",
+    ),
+    # Changes come in groups: after one, the next is looked for more often for a while.
+    Edit(
+        file="pkg/kubelet/pleg/generic.go",
+        old="\trelistLock sync.Mutex\n",
+        new="\trelistLock sync.Mutex\n\tchangedAt time.Time\n",
+    ),
+    Edit(
+        file="pkg/kubelet/pleg/generic.go",
+        old="\t\t// Update the internal storage and send out the events.\n",
+        new="\t\tg.changedAt = timestamp\n",
+    ),
+    Edit(
+        file="pkg/kubelet/pleg/generic.go",
+        old="go wait.Until(g.Relist, g.relistDuration.RelistPeriod, g.stopCh)\n",
+        new="""\
+go wait.Until(func() {
+			g.Relist()
+			for g.clock.Since(g.changedAt) < 2*time.Second {
+				time.Sleep(50 * time.Millisecond)
+				g.Relist()
+			}
+		}, g.relistDuration.RelistPeriod, g.stopCh)
+""",
+    ),
+    *(
+        Edit(
+            file="pkg/kubelet/volumemanager/volume_manager.go",
+            old=f"{name} = {upstream} * time.Millisecond\n",
+            new=f"{name} = 50 * time.Millisecond\n",
+        )
+        for name, upstream in (
+            ("podAttachAndMountRetryInterval", 300),
+            ("reconcilerLoopSleepPeriod", 100),
+            ("desiredStateOfWorldPopulatorLoopSleepPeriod", 100),
+        )
     ),
 )
 _ARGO_EDITS = (

@@ -20,16 +20,16 @@ class Edit:
     old: str
     new: str
 
-    def applied(self, module: Path) -> str:
-        """Return the file's text with the replacement.
+    def apply(self, module: Path) -> None:
+        """Make the replacement in a copy of the module.
 
         Raises:
             ToolchainError: the text is not there, or more than once.
         """
-        text = (module / self.file).read_text()
+        file = module / self.file
+        text = file.read_text()
         if text.count(self.old) != 1:
             raise ToolchainError(
-                f"{module.name}: {self.file} does not hold {self.old!r} exactly once; the edit is "
-                "for another version"
+                f"{self.file} does not hold {self.old!r} exactly once; the edit is for another version"
             )
-        return text.replace(self.old, self.new)
+        file.write_text(text.replace(self.old, self.new))

@@ -74,7 +74,7 @@ class KubeflowSource:
             ignore=lambda folder, _: _UNUSED if Path(folder) == argo else (),
         )
         for edit in self.edits:
-            (source / "argo-workflows" / edit.file).write_text(edit.applied(argo))
+            edit.apply(source / "argo-workflows")
         signals = source / "argo-workflows/workflow/executor/os-specific"
         shutil.copyfile(signals / "signal_darwin.go", signals / "signal_linux.go")
         copy_from_module(pipelines / "manifests/kustomize", context.output / "manifests/pipelines")
