@@ -12,6 +12,8 @@ from mlops_workloads.step_logs import StepLogs
 _POLL_SECONDS = 0.5
 _TIMEOUT_SECONDS = 1800
 _AT_ONCE_SECONDS = 2
+# Kubeflow notes a run's end before those of its last steps.
+_SETTLE_SECONDS = 5
 _ENDED: Final = frozenset({"SUCCEEDED", "FAILED", "CANCELED", "SKIPPED"})
 # States of a step that ended, with the sign to show it by.
 _SIGNS: Final[Mapping[str, str]] = {
@@ -132,6 +134,7 @@ def follow(
         RunFailedError: it failed, was cancelled, vanished, or takes longer.
     """
     began = time.monotonic()
+    ended = 0.0
     shown: dict[str, str] = {}
     unanswered: PipelinesApiError | None = None
     while True:
@@ -151,7 +154,9 @@ def follow(
         for line in _news(found, names, shown):
             say(line)
         if found.get("state") in _ENDED:
-            break
+            ended = ended or time.monotonic()
+            if "started" not in shown.values() or time.monotonic() - ended > _SETTLE_SECONDS:
+                break
         time.sleep(_POLL_SECONDS)
     if found["state"] != "SUCCEEDED":
         raise RunFailedError(failure(found, names, logs))
