@@ -5,9 +5,11 @@ from typing import Any
 
 from flight_pipeline.parameters import ParametersError, validate
 from flight_pipeline.settings import NAME
+from flight_rollout.registry import CHAMPION, Registry, RegistryError
 from mlops_stack import report, tracked
 from mlops_stack.parameters import parse
 from mlops_stack.pulumi_cli import PulumiError, Stack
+from mlops_stack.tracked import Tracked
 from mlops_stack.train import jobs_of
 from mlops_workloads import step_logs
 from mlops_workloads.pipeline_runs import RunFailedError, run_to_end
@@ -43,10 +45,14 @@ def run(stack: Stack, *, months: str, assignments: list[str]) -> None:
         parameters = {**outputs["pipeline_data"], **validate(given)}
         if parameters["trainer"] != "sklearn":
             jobs_of(stack, outputs)
+        champion = Registry(outputs["mlflow_url"], parameters["model_name"]).by_alias(CHAMPION)
         run_id = _followed(outputs, parameters)
-    except (ParametersError, PipelinesApiError, RunFailedError) as error:
+        found = _evaluation(
+            outputs, run_id, parameters, champion=champion.version.number if champion else ""
+        )
+    except (ParametersError, PipelinesApiError, RegistryError, RunFailedError) as error:
         raise RunError(_with_link(str(error), outputs)) from error
-    _show(outputs, run_id, parameters)
+    _show(outputs, run_id, parameters, found)
 
 
 def _followed(outputs: dict[str, Any], parameters: dict[str, Any]) -> str:
@@ -64,14 +70,34 @@ def _followed(outputs: dict[str, Any], parameters: dict[str, Any]) -> str:
         )
 
 
-def _show(outputs: dict[str, Any], run_id: str, parameters: dict[str, Any]) -> None:
-    rows = [("Run", _link(outputs, run_id))]
-    found = tracked.find(
-        outputs["mlflow_url"],
-        parameters["model_name"],
-        tag="kfp_evaluation_run_id",
-        value=run_id,
+def _evaluation(
+    outputs: dict[str, Any], run_id: str, parameters: dict[str, Any], *, champion: str
+) -> Tracked | None:
+    """Return the model that a run evaluated, or whose evaluation it reused.
+
+    A reused one is of an earlier run with the same parameters, against the champion that there was
+    when this one began. It may have been evaluated against another since; then it is not known.
+    """
+    evaluated = [run_id]
+    evaluated += PipelinesApi(outputs["kubeflow_url"]).equal_runs(
+        outputs["pipeline_version_id"], parameters
     )
+    for run in dict.fromkeys(evaluated):
+        found = tracked.find(
+            outputs["mlflow_url"],
+            parameters["model_name"],
+            tag="kfp_evaluation_run_id",
+            value=run,
+        )
+        if found and (run == run_id or found.tags.get("champion_version", "") == champion):
+            return found
+    return None
+
+
+def _show(
+    outputs: dict[str, Any], run_id: str, parameters: dict[str, Any], found: Tracked | None
+) -> None:
+    rows = [("Run", _link(outputs, run_id))]
     if found:
         metrics, tags = found.metrics, found.tags
         rows.append(("Metrics", found.headline()))
@@ -87,6 +113,8 @@ def _show(outputs: dict[str, Any], run_id: str, parameters: dict[str, Any]) -> N
         )
         rows.append(("Champion", f"{verdict}; {against}"))
         rows.append(("MLflow", found.url))
+    else:
+        rows.append(("Champion", "evaluated by an earlier run; its report is on this run's page"))
     report.plain("")
     report.table(rows)
 

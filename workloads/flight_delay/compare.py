@@ -48,55 +48,59 @@ def compare(
     challenger: Pipeline,
     evaluation: pd.DataFrame,
     *,
-    model_name: str,
+    champion_version: str,
+    champion_model: str,
     run_id: str,
     promotion_margin: float,
 ) -> Comparison:
-    """Evaluate a model and the registered champion; log the result to the model's MLflow run.
+    """Evaluate a model and the champion; log the result to the model's MLflow run.
 
     Args:
         challenger: the new model.
         evaluation: a set of `preprocess.prepare` that neither should have seen.
-        model_name: the registered model whose alias `champion` counts.
+        champion_version: version that it must beat; empty when there is none.
+        champion_model: MLflow's address of that version's model.
         run_id: MLflow's run of the new model.
         promotion_margin: how much more ROC AUC the new model needs; it must always have more.
 
     Raises:
-        TrackingError: MLflow does not answer.
+        TrackingError: MLflow does not answer, or has not the champion's files.
     """
     frame, truth = split(evaluation)
     probability = challenger.predict_proba(frame)[:, 1]
     metrics = evaluate.metrics(truth, probability)
-    version, champion_metrics = _champion(model_name, frame, truth)
-    better = not version or metrics[HEADLINE] > champion_metrics[HEADLINE] + promotion_margin
+    champion_metrics = _champion(champion_model, frame, truth) if champion_version else {}
+    better = not champion_version or metrics[HEADLINE] > champion_metrics[HEADLINE] + promotion_margin
     plots = {
         name: _svg(figure)
         for name, figure in evaluate.plots(challenger, frame, truth, probability).items()
     }
     found = Comparison(
         metrics=metrics,
-        champion_version=version,
+        champion_version=champion_version,
         champion_metrics=champion_metrics,
         better=better,
         confusion=confusion_matrix(truth, probability >= truth.mean()).tolist(),
         curve=_curve(truth, probability),
-        report=_report(metrics, version, champion_metrics, better, plots),
+        report=_report(metrics, champion_version, champion_metrics, better, plots),
     )
     _log(found, run_id, plots)
     return found
 
 
-def _champion(
-    model_name: str, frame: pd.DataFrame, truth: pd.Series
-) -> tuple[str, dict[str, float]]:
-    champion = tracking.champion(model_name)
-    if champion is None:
-        return "", {}
-    import mlflow.sklearn  # noqa: PLC0415 - seconds, and a first run has no champion
+def _champion(address: str, frame: pd.DataFrame, truth: pd.Series) -> dict[str, float]:
+    mlflow = tracking.connect()
+    # Seconds, and a first run has no champion
+    from mlflow import sklearn as flavour  # noqa: PLC0415
 
-    model = mlflow.sklearn.load_model(f"models:/{model_name}/{champion.version}")
-    probability = model.predict_proba(frame)[:, 1]
-    return str(champion.version), evaluate.metrics(truth, probability)
+    try:
+        model = flavour.load_model(address)
+    except (mlflow.exceptions.MlflowException, OSError) as error:
+        raise tracking.TrackingError(
+            f"the champion's model {address} cannot be loaded: {error}; let the alias "
+            f"{tracking.CHAMPION} point at a version that has its files"
+        ) from error
+    return evaluate.metrics(truth, model.predict_proba(frame)[:, 1])
 
 
 def _curve(
@@ -126,7 +130,7 @@ def _log(found: Comparison, run_id: str, plots: dict[str, str]) -> None:
         client.log_metric(run_id, name, value)
     if found.champion_version:
         client.log_metric(run_id, "champion_roc_auc", found.champion_metrics[HEADLINE])
-        client.set_tag(run_id, "champion_version", found.champion_version)
+    client.set_tag(run_id, "champion_version", found.champion_version)
     client.set_tag(run_id, "better_than_champion", str(found.better).lower())
     for name, svg in plots.items():
         client.log_text(run_id, svg, f"plots/{name}.svg")

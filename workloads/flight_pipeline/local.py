@@ -16,6 +16,7 @@ from typing import Any, Final, NamedTuple
 
 from kfp import dsl, local
 
+from flight_pipeline.components.champion import champion
 from flight_pipeline.components.deploy import deploy
 from flight_pipeline.components.evaluate import evaluate
 from flight_pipeline.components.preprocess import preprocess
@@ -70,6 +71,7 @@ def core(
     model_name: str,
 ) -> _Outputs:
     """Declare Preprocess → Train → Evaluate, with the parameters of the whole pipeline."""
+    current = champion(model_name=model_name)
     prepared = preprocess(
         training_months=training_months, evaluation_month=evaluation_month, data=data
     )
@@ -87,7 +89,8 @@ def core(
     verdict = evaluate(
         evaluation_set=prepared.outputs["evaluation_set"],
         model=trained.outputs["model"],
-        model_name=model_name,
+        champion_version=current.outputs["version"],
+        champion_model=current.outputs["model"],
         promotion_margin=promotion_margin,
     )
     return _Outputs(

@@ -1,12 +1,14 @@
 """The pipeline: Preprocess → Train → Evaluate, and Deploy when the new model is better.
 
-Evaluate is never cached: its answer depends on the champion, which is not among its inputs. Nested
-graphs are kept few, because Kubeflow starts a pod for each to decide what it runs. Train therefore
-tries its candidates in one step.
+Evaluate's answer depends on the champion. A step of its own reads it from the registry in each run,
+beside Preprocess, so that it is among Evaluate's inputs: the same model against the same champion is
+reused, against another it is evaluated anew. Nested graphs are kept few, because Kubeflow starts a pod
+for each to decide what it runs. Train therefore tries its candidates in one step.
 """
 
 from kfp import dsl, kubernetes
 
+from flight_pipeline.components.champion import champion
 from flight_pipeline.components.deploy import deploy
 from flight_pipeline.components.evaluate import evaluate
 from flight_pipeline.components.preprocess import preprocess
@@ -72,6 +74,9 @@ def flight_delay(
         record(folder=outcomes, run_id=dsl.PIPELINE_JOB_ID_PLACEHOLDER), cpu="100m", memory="256Mi"
     ).set_caching_options(False)
     with dsl.ExitHandler(outcome, name="steps"):
+        current = _step(
+            champion(model_name=model_name), cpu="100m", memory="256Mi"
+        ).set_caching_options(False)
         prepared = _step(
             preprocess(
                 training_months=training_months, evaluation_month=evaluation_month, data=data
@@ -98,12 +103,13 @@ def flight_delay(
             evaluate(
                 evaluation_set=prepared.outputs["evaluation_set"],
                 model=trained.outputs["model"],
-                model_name=model_name,
+                champion_version=current.outputs["version"],
+                champion_model=current.outputs["model"],
                 promotion_margin=promotion_margin,
             ),
             cpu="250m",
             memory="768Mi",
-        ).set_caching_options(False)
+        )
         with dsl.If(verdict.outputs["better"] == True, name="better"):  # noqa: E712 - the DSL's form
             _step(
                 deploy(

@@ -112,16 +112,22 @@ class PipelinesApi:
 
         Only the latest runs are looked at: an older one that still goes on is not worth following.
         """
+        equal = self._equal_runs(version, parameters)
+        going_on = (run for run in equal if run.get("state", "PENDING") in _UNFINISHED)
+        return next((str(run["run_id"]) for run in going_on), None)
+
+    def equal_runs(self, version: str, parameters: Mapping[str, Any]) -> list[str]:
+        """Return the ids of a version's latest runs with these parameters, the newest first."""
+        return [str(run["run_id"]) for run in self._equal_runs(version, parameters)]
+
+    def _equal_runs(self, version: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
         query = {"page_size": _PAGE, "sort_by": "created_at desc"}
-        for run in self._call("GET", "runs", params=query).get("runs", []):
-            if (
-                run.get("state", "PENDING") in _UNFINISHED
-                and (run.get("pipeline_version_reference") or {}).get("pipeline_version_id")
-                == version
-                and (run.get("runtime_config") or {}).get("parameters") == dict(parameters)
-            ):
-                return str(run["run_id"])
-        return None
+        return [
+            run
+            for run in self._call("GET", "runs", params=query).get("runs", [])
+            if (run.get("pipeline_version_reference") or {}).get("pipeline_version_id") == version
+            and (run.get("runtime_config") or {}).get("parameters") == dict(parameters)
+        ]
 
     def run_count(self) -> int:
         """Return how many runs there are."""

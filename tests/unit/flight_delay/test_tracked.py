@@ -29,10 +29,12 @@ class Models:
     poor: Trained
 
     def compare(self, challenger: Trained, name: str, *, margin: float = 0.0) -> Comparison:
+        champion = tracking.champion(name)
         return compare(
             challenger.model,
             self.prepared.evaluation,
-            model_name=name,
+            champion_version=str(champion.version) if champion else "",
+            champion_model=champion.source if champion else "",
             run_id=challenger.run_id,
             promotion_margin=margin,
         )
@@ -160,6 +162,18 @@ def test_a_worse_and_an_equal_model_are_not_better(
         assert found.champion_metrics == pytest.approx(champion)
         assert "The champion stays." in found.report
         assert client.get_run(challenger.run_id).data.tags["champion_version"] == version
+
+
+def test_a_champion_without_its_files_is_an_error_with_a_remedy(models: Models) -> None:
+    with pytest.raises(TrackingError, match=r"models:/m-0 cannot be loaded: .* the alias champion"):
+        compare(
+            models.good.model,
+            models.prepared.evaluation,
+            champion_version="7",
+            champion_model="models:/m-0",
+            run_id=models.good.run_id,
+            promotion_margin=0.0,
+        )
 
 
 def test_a_better_model_must_exceed_the_margin(models: Models, no_plots: None) -> None:

@@ -94,21 +94,28 @@ def test_only_a_better_model_is_deployed(documents: list[dict[str, Any]]) -> Non
     assert set(graph) == {"deploy"}
 
 
-def test_what_depends_on_the_champion_is_never_reused(documents: list[dict[str, Any]]) -> None:
+def test_evaluate_is_reused_only_against_the_same_champion(
+    documents: list[dict[str, Any]],
+) -> None:
+    tasks = _tasks(documents[0])
     cached = {
         name
-        for name, task in _tasks(documents[0]).items()
+        for name, task in tasks.items()
         if task.get("cachingOptions", {}).get("enableCache")
     }
-    steps = {"preprocess", "train", "evaluate", "deploy", "record"}
-    assert cached & steps == {"preprocess", "train"}
+    steps = {"champion", "preprocess", "train", "evaluate", "deploy", "record"}
+    assert cached & steps == {"preprocess", "train", "evaluate"}
+    inputs = tasks["evaluate"]["inputs"]["parameters"]
+    for name in ("version", "model"):
+        found = inputs[f"champion_{name}"]["taskOutputParameter"]
+        assert found == {"outputParameterKey": name, "producerTask": "champion"}
 
 
 def test_each_step_is_retried_and_fits_a_small_node(documents: list[dict[str, Any]]) -> None:
     spec = documents[0]
     tasks = _tasks(spec)
     executors = spec["deploymentSpec"]["executors"]
-    assert len(executors) == 5
+    assert len(executors) == 6
     for label, executor in executors.items():
         name = label.removeprefix("exec-")
         assert tasks[name]["retryPolicy"]["maxRetryCount"] == 2, name
@@ -121,7 +128,7 @@ def test_each_step_is_retried_and_fits_a_small_node(documents: list[dict[str, An
 
 def test_each_step_gets_its_keys_and_addresses(documents: list[dict[str, Any]]) -> None:
     executors = documents[1]["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
-    assert len(executors) == 5
+    assert len(executors) == 6
     for executor in executors.values():
         (secret,) = executor["secretAsEnv"]
         (config,) = executor["configMapAsEnv"]

@@ -182,6 +182,40 @@ def test_a_run_shows_its_steps_and_none_of_kubeflows_own(
     assert created.outs["run_id"] == created.id
 
 
+def test_the_end_of_a_step_that_is_noted_after_the_runs_is_shown(
+    kubeflow: Kubeflow, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kubeflow.script = [
+        _answer("SUCCEEDED", ("train", "RUNNING", "05", "05")),
+        _answer("SUCCEEDED", ("train", "SUCCEEDED", "05", "07")),
+    ]
+    PipelineRunProvider().create(_run(kubeflow))
+    assert capsys.readouterr().out.splitlines() == ["• train", "✓ train (2 s)"]
+
+
+def test_a_step_whose_end_is_never_noted_does_not_hold_the_run(
+    kubeflow: Kubeflow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline_runs, "_SETTLE_SECONDS", 0.1)
+    kubeflow.script = [_answer("SUCCEEDED", ("train", "RUNNING", "05", "05"))]
+    assert PipelineRunProvider().create(_run(kubeflow)).id
+
+
+def test_equal_runs_are_those_of_the_version_with_the_same_parameters(kubeflow: Kubeflow) -> None:
+    api = PipelinesApi(kubeflow.url)
+
+    def started(version: str, **parameters: Any) -> str:
+        return api.create_run(
+            name="n", experiment="e", pipeline="p", version=version, parameters=parameters
+        )
+
+    kubeflow.script = [_answer("SUCCEEDED")]
+    first, second = started("v", months="1"), started("v", months="1")
+    started("w", months="1")
+    started("v", months="2")
+    assert set(api.equal_runs("v", {"months": "1"})) == {first, second}
+
+
 def test_a_run_that_an_interrupted_update_left_is_followed_to_its_end(kubeflow: Kubeflow) -> None:
     props = _run(kubeflow)
     api = PipelinesApi(kubeflow.url)

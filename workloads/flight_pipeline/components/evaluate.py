@@ -11,7 +11,8 @@ from flight_pipeline.settings import IMAGE
 def evaluate(
     evaluation_set: dsl.Input[dsl.Dataset],
     model: dsl.Input[dsl.Model],
-    model_name: str,
+    champion_version: str,
+    champion_model: str,
     promotion_margin: float,
     metrics: dsl.Output[dsl.Metrics],
     classification: dsl.Output[dsl.ClassificationMetrics],
@@ -28,7 +29,8 @@ def evaluate(
     found = compare(
         joblib.load(model.path),
         pd.read_parquet(evaluation_set.path),
-        model_name=model_name,
+        champion_version=champion_version,
+        champion_model=champion_model,
         run_id=model.metadata["mlflow_run_id"],
         promotion_margin=promotion_margin,
     )
