@@ -175,6 +175,7 @@ else:
             store=ObjectStore(
                 endpoint=s3.endpoint,
                 cluster_endpoint=s3.cluster_endpoint,
+                shared_endpoint=s3.shared_endpoint,
                 region=s3.region,
                 access_key=s3.access_key,
                 secret_key=s3.secret_key,

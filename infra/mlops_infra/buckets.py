@@ -16,6 +16,7 @@ class ObjectStore:
     Attributes:
         endpoint: URL at which this machine reaches it.
         cluster_endpoint: URL at which pods reach it.
+        shared_endpoint: URL at which both do, for addresses that a pod signs and others use.
         region: region that requests are signed for.
         access_key: access key, secret.
         secret_key: secret key, secret.
@@ -24,6 +25,7 @@ class ObjectStore:
 
     endpoint: pulumi.Output[str]
     cluster_endpoint: str
+    shared_endpoint: pulumi.Output[str]
     region: str
     access_key: pulumi.Output[str]
     secret_key: pulumi.Output[str]

@@ -1,6 +1,7 @@
 """S3 on the cluster: versitygw over a persistent volume."""
 
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 import pulumi
 import pulumi_kubernetes as kubernetes
@@ -36,6 +37,7 @@ class S3Gateway(pulumi.ComponentResource):
     Attributes:
         endpoint: URL at which this machine reaches it.
         cluster_endpoint: URL at which pods reach it.
+        shared_endpoint: URL at which both do.
         region: region that requests are signed for.
         access_key: access key, secret.
         secret_key: secret key, secret.
@@ -43,6 +45,7 @@ class S3Gateway(pulumi.ComponentResource):
 
     endpoint: pulumi.Output[str]
     cluster_endpoint: str
+    shared_endpoint: pulumi.Output[str]
     region: str
     access_key: pulumi.Output[str]
     secret_key: pulumi.Output[str]
@@ -123,7 +126,14 @@ class S3Gateway(pulumi.ComponentResource):
         self.cluster_endpoint = f"http://s3.{_NAMESPACE}.svc.cluster.local:{_PORT}"
         # The endpoint waits for the Deployment: an address nobody serves yet is of no use.
         self.endpoint = args.cluster.node_url(service.spec.ports[0].node_port, after=deployment.id)
+        self.shared_endpoint = self.endpoint.apply(self._shared)
         self.register_outputs({"endpoint": self.endpoint})
+
+    def _shared(self, endpoint: str) -> str:
+        """Return the address that pods and this machine share, or the pods' where there is none."""
+        # This machine's forwarded ports, where pods find themselves.
+        forwarded = urlsplit(endpoint).hostname in ("127.0.0.1", "localhost", "::1")
+        return self.cluster_endpoint if forwarded else endpoint
 
 
 def _pod(

@@ -138,7 +138,8 @@ def _pod(
         # Evaluation jobs of language models: seven processes that nobody asks.
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         "MLFLOW_DISABLE_TELEMETRY": "true",
-        "MLFLOW_S3_ENDPOINT_URL": store.cluster_endpoint,
+        # Clients fetch what is large from the store itself, by URLs that the server signs.
+        "MLFLOW_S3_ENDPOINT_URL": store.shared_endpoint,
         "AWS_DEFAULT_REGION": store.region,
         "HOME": "/tmp",  # noqa: S108 - an emptyDir of the pod
     }

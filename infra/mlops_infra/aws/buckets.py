@@ -24,6 +24,7 @@ def object_store(region: str, endpoint: str = "") -> ObjectStore:
     return ObjectStore(
         endpoint=pulumi.Output.from_input(endpoint),
         cluster_endpoint=endpoint,
+        shared_endpoint=pulumi.Output.from_input(endpoint),
         region=region,
         access_key=pulumi.Output.from_input(""),
         secret_key=pulumi.Output.from_input(""),

@@ -49,6 +49,7 @@ def _run(
         store = ObjectStore(
             endpoint=pulumi.Output.from_input("http://10.0.0.1:30000"),
             cluster_endpoint=endpoint,
+            shared_endpoint=pulumi.Output.from_input("http://10.0.0.1:30000"),
             region="eu-west-1",
             access_key=pulumi.Output.secret("AK"),
             secret_key=pulumi.Output.secret("SK"),
