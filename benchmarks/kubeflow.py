@@ -159,7 +159,9 @@ def measure(
     first = outputs()["pipeline_run"]
     row("pipeline run in `make up`", "≤ 75 s", f"{outputs()['pipeline_seconds']:.0f} s")
     steps = kubeflow.steps(first)
-    row("pipeline run, same again", "≤ 25 s", f"{run('1-3'):.1f} s")
+    again = run("1-3")
+    row("pipeline run, same again, against the champion that the first made", "", f"{again:.1f} s")
+    row("pipeline run, every step reused", "≤ 25 s", f"{run('1-3'):.1f} s")
     time.sleep(IDLE_SECONDS)
     memory, cpu = kubeflow.idle()
     row("Kubeflow's Pods idle, memory", "≤ 350 MiB", f"{memory:.0f} MiB")

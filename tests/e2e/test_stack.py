@@ -161,6 +161,27 @@ def test_an_unchanged_step_is_reused_and_an_equal_model_is_not_promoted(
     assert "✓ deploy" not in text
     assert "not promoted; against version 1" in text
     assert _champion(outputs) == "1"
+    # Now the champion is the same too.
+    text = stack.run("run").stdout
+    assert "↺ evaluate (reused)" in text
+    assert "not promoted; against version 1" in text
+
+
+def test_the_plain_client_loads_the_champion_on_this_machine(outputs: dict[str, Any]) -> None:
+    code = (
+        "import mlflow.sklearn\n"
+        f"model = mlflow.sklearn.load_model('models:/{outputs['model_name']}@champion')\n"
+        "print('steps:', *model.named_steps)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code],
+        env={**os.environ, "MLFLOW_TRACKING_URI": outputs["mlflow_url"]},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert "steps: columns trees" in done.stdout, done.stderr
 
 
 def test_bad_parameters_are_refused_before_anything_is_submitted(

@@ -70,7 +70,9 @@ def compare(
     probability = challenger.predict_proba(frame)[:, 1]
     metrics = evaluate.metrics(truth, probability)
     champion_metrics = _champion(champion_model, frame, truth) if champion_version else {}
-    better = not champion_version or metrics[HEADLINE] > champion_metrics[HEADLINE] + promotion_margin
+    better = (
+        not champion_version or metrics[HEADLINE] > champion_metrics[HEADLINE] + promotion_margin
+    )
     plots = {
         name: _svg(figure)
         for name, figure in evaluate.plots(challenger, frame, truth, probability).items()

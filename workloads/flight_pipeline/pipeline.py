@@ -1,9 +1,10 @@
 """The pipeline: Preprocess → Train → Evaluate, and Deploy when the new model is better.
 
-Evaluate's answer depends on the champion. A step of its own reads it from the registry in each run,
-beside Preprocess, so that it is among Evaluate's inputs: the same model against the same champion is
-reused, against another it is evaluated anew. Nested graphs are kept few, because Kubeflow starts a pod
-for each to decide what it runs. Train therefore tries its candidates in one step.
+Evaluate's answer depends on the champion. A step of its own reads it from the registry in each
+run, beside Preprocess, so that it is among Evaluate's inputs: against the same champion the same
+model's evaluation is reused, against another it is made anew. Nested graphs are kept few, because
+Kubeflow starts a pod for each to decide what it runs. Train therefore tries its candidates in one
+step.
 """
 
 from kfp import dsl, kubernetes

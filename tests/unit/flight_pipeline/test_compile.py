@@ -99,9 +99,7 @@ def test_evaluate_is_reused_only_against_the_same_champion(
 ) -> None:
     tasks = _tasks(documents[0])
     cached = {
-        name
-        for name, task in tasks.items()
-        if task.get("cachingOptions", {}).get("enableCache")
+        name for name, task in tasks.items() if task.get("cachingOptions", {}).get("enableCache")
     }
     steps = {"champion", "preprocess", "train", "evaluate", "deploy", "record"}
     assert cached & steps == {"preprocess", "train", "evaluate"}

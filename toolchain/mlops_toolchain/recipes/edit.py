@@ -30,6 +30,7 @@ class Edit:
         text = file.read_text()
         if text.count(self.old) != 1:
             raise ToolchainError(
-                f"{self.file} does not hold {self.old!r} exactly once; the edit is for another version"
+                f"{self.file} does not hold {self.old!r} exactly once; the edit is for another "
+                "version"
             )
         file.write_text(text.replace(self.old, self.new))

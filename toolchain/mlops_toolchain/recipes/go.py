@@ -140,7 +140,7 @@ class GoPrograms:
         flags = " ".join(["-s -w", *(f"-X {path}={value}" for path, value in self.variables)])
         context.run(
             *(context.need("go") / "go", "build", "-trimpath", "-ldflags", flags),
-            # The linker drops debugging information; making it costs an eighth of the compiler's time.
+            # The linker drops debugging information; making it costs an eighth of the time.
             "-gcflags=all=-dwarf=false",
             *self.options(context),
             *("-o", f"{context.output}/", "tool"),
