@@ -62,7 +62,8 @@ def test_workloads_become_ready_and_go(plugin: Plugin) -> None:
 
 def test_the_last_words_of_a_crashing_container_are_in_the_error(plugin: Plugin) -> None:
     resource = make(plugin, "apps/v1:Deployment", "crash")
-    inputs = workload("Deployment", "crash", "echo the last words; exit 3")
+    # It runs for a moment, which may be seen, and without these seconds is enough to be available.
+    inputs = workload("Deployment", "crash", "echo the last words; exit 3", minReadySeconds=2)
     with pytest.raises(InitializationFailedError) as failed:
         resource.create(inputs, timeout=12)
     text = "\n".join(failed.value.reasons)

@@ -134,6 +134,7 @@ def test_a_canary_is_tried_promoted_and_rolled_back_without_a_lost_request(
     champion, tried = whole_outputs["model_version"], register("")
     with _loaded(whole_outputs, rows) as loads:
         text = whole_stack.run("canary", "--version", tried, "--weight", "30").stdout
+        _await_answers(loads, tried)
     assert f"version {tried} with 30 % of the requests" in text
     _check(loads, champion, tried)
     challenger = registry.by_alias(CHALLENGER)
@@ -152,7 +153,9 @@ def test_a_canary_is_tried_promoted_and_rolled_back_without_a_lost_request(
         assert registry.by_alias(CHALLENGER) is None
         assert (_alias(registry, CHAMPION), _alias(registry, PREVIOUS)) == (tried, champion)
         assert _manifests(whole_stack) == {"kserve": [tried], "seldon": [tried]}
+        _await_answers(loads, tried)
         whole_stack.run("rollback")
+        _await_answers(loads, champion)
     _check(loads, champion, tried)
     assert _alias(registry, CHAMPION) == champion
     assert _manifests(whole_stack) == {"kserve": [champion], "seldon": [champion]}
@@ -166,6 +169,16 @@ def _loaded(outputs: dict[str, Any], rows: list[dict[str, Any]]) -> Iterator[dic
     loads = _loads(outputs, rows, per_second=15)
     with loads["kserve"], loads["seldon"]:
         yield loads
+
+
+def _await_answers(loads: dict[str, Load], version: str) -> None:
+    """Wait until each engine has answered with a version from now on."""
+    name = f"version {version}"
+    before = {engine: load.answers[name] for engine, load in loads.items()}
+    wait(
+        lambda: all(load.answers[name] > before[engine] for engine, load in loads.items()),
+        f"answers of {name}",
+    )
 
 
 def _check(loads: dict[str, Load], *versions: str) -> None:
