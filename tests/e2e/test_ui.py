@@ -27,6 +27,8 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1500)]
 _RUN_SECONDS = 300
 _LOAD_MILLISECONDS = 30_000
 expect.set_options(timeout=_LOAD_MILLISECONDS)
+# The sign of what has ended well has no name, only its outline.
+_CHECK_MARK = "path[d^='M12 2C6.48 2 2 6.48']"
 
 
 @pytest.fixture(scope="module", name="outputs")
@@ -131,6 +133,21 @@ def test_the_graph_of_a_run(page: Page, run_id: str, url: str) -> None:
         "artifact.evaluate.metrics",
     }
     _keep(page, "kubeflow-graph")
+
+
+def test_the_run_of_the_update_is_shown_step_by_step(
+    browser_page: Page, url: str, outputs: dict[str, Any]
+) -> None:
+    browser_page.goto("about:blank")
+    browser_page.goto(f"{url}/#/runs/details/{outputs['pipeline_run']}")
+    _node(browser_page, "exit-handler-1").click()
+    browser_page.get_by_text("Open Sub-DAG").click()
+    for step in ("champion", "preprocess", "train", "evaluate"):
+        expect(_node(browser_page, step).locator(_CHECK_MARK)).to_be_attached()
+    for artifact in ("train.model", "evaluate.classification", "evaluate.report"):
+        expect(_node(browser_page, artifact)).to_be_attached()
+    browser_page.locator(".react-flow__controls-fitview").click()
+    _keep(browser_page, "flight-delay-graph")
 
 
 def test_a_page_asks_nobody_but_its_own_server(browser_page: Page, url: str, run_id: str) -> None:
