@@ -9,7 +9,13 @@ from typing import Any
 import httpx
 import pytest
 
-from flight_rollout import inference_service, labelled_sample, seldon_deployment
+from flight_rollout import (
+    gateway,
+    gateway_configuration,
+    inference_service,
+    labelled_sample,
+    seldon_deployment,
+)
 from flight_rollout.engine import Engine
 from flight_rollout.registry import CHALLENGER, CHAMPION, PREVIOUS, Registry
 from mlops_infra.node.layout import StateFolder
@@ -120,6 +126,29 @@ def test_the_deploy_step_of_the_first_run_rolled_the_champion_out(
     for engine in ENGINES:
         assert f"{engine}: version 1 starts" in log
         assert f"{engine}: version 1 answers, ROC AUC 0." in log
+
+
+def test_a_gateway_that_ends_says_so_on_every_connection(
+    whole_stack: Commands, whole_outputs: dict[str, Any], rows: list[dict[str, Any]]
+) -> None:
+    """A client that keeps its connection takes another in time, and loses no request."""
+    kubectl = Kubectl(StateFolder.of(whole_stack.name).kubeconfig)
+    (pod,) = kubectl("get", "pods", "-n", gateway.NAMESPACE, "--output", "name").split()
+    flag = ("exec", "-n", gateway.NAMESPACE, pod, "--")
+    path, body = inference_service.request(rows)
+    with httpx.Client() as client:
+
+        def kept() -> str:
+            url = f"{whole_outputs['kserve_url']}/{path}"
+            return client.post(url, json=body).raise_for_status().headers["connection"]
+
+        assert kept() == "keep-alive"
+        kubectl(*flag, "touch", gateway_configuration.DRAINING)
+        try:
+            assert kept() == "close"
+        finally:
+            kubectl(*flag, "rm", gateway_configuration.DRAINING)
+        assert kept() == "keep-alive"
 
 
 @pytest.mark.usefixtures("ended")

@@ -52,6 +52,8 @@ class Route:
 # Where the routes' files are in the gateway's container.
 ROUTES_FOLDER: Final = "/etc/gateway-routes"
 _SPLITS, _LOCATIONS = "splits.conf", "locations.conf"
+# While this file is there, each answer of a model is its connection's last.
+DRAINING: Final = "/tmp/draining"  # noqa: S108 - the container's own, which nobody else writes
 
 # `RESOLVER` stands for the address of the cluster's DNS. Until something is rolled out there are
 # no routes: a pattern that matches no file is no error.
@@ -128,7 +130,15 @@ def _split(number: int, route: Route) -> str:
 
 
 def _location(number: int, route: Route) -> str:
+    """Return a route, and the same for a gateway that is about to end.
+
+    nginx ends by closing the connections that clients keep, maybe just when a request comes on one.
+    So they are told before to take another; whether it keeps a connection is a location's word.
+    """
+    to = f"  proxy_pass http://$backend{number}/$1$is_args$args;\n"
     return (
         f"location ~ ^{route.path}/(.*)$ {{\n"
-        f"  proxy_pass http://$backend{number}/$1$is_args$args;\n}}\n"
+        f"  if (-f {DRAINING}) {{ rewrite ^ /draining$uri last; }}\n{to}}}\n"
+        f"location ~ ^/draining{route.path}/(.*)$ {{\n"
+        f"  internal;\n  keepalive_timeout 0;\n{to}}}\n"
     )

@@ -18,8 +18,14 @@ dns=$(awk '/^nameserver/ { print $2; exit }' /etc/resolv.conf)
 sed "s/RESOLVER/$dns/" /etc/gateway/nginx.conf > /tmp/nginx.conf
 exec nginx -c /tmp/nginx.conf -e /dev/stderr -g 'daemon off;'
 """
-# Clients learn late that a Pod ends: it takes requests until they have, and ends with the last one.
-_STOP = "sleep 5; kill -QUIT 1; while kill -0 1; do sleep 0.2; done"
+# Clients learn late that a Pod ends: it takes requests until they have, tells each that keeps its
+# connection to take another, and ends with the last request.
+_STOP = f"""
+touch {gateway_configuration.DRAINING}
+sleep 5
+kill -QUIT 1
+while kill -0 1; do sleep 0.2; done
+"""
 
 _DIGEST = hashlib.sha256(gateway_configuration.BASE.encode()).hexdigest()[:16]
 

@@ -15,6 +15,15 @@ def test_weights_are_shares_and_the_last_takes_the_rest() -> None:
     assert "location ~ ^/seldon/seldon/flight-delay/(.*)$" in files["locations.conf"]
 
 
+def test_a_gateway_that_ends_keeps_no_connection_and_nobody_asks_for_that() -> None:
+    text = gateway_configuration.render([_route(100)])["locations.conf"]
+    kept, _, ended = text.partition("location ~ ^/draining/seldon/seldon/flight-delay/(.*)$")
+    assert f"if (-f {gateway_configuration.DRAINING}) {{ rewrite ^ /draining$uri last; }}" in kept
+    assert "keepalive_timeout" not in kept
+    assert "internal;" in ended
+    assert "keepalive_timeout 0;" in ended
+
+
 def test_a_version_without_weight_gets_no_request() -> None:
     text = gateway_configuration.render([_route(100, 0)])["splits.conf"]
     assert "v2:9000" not in text
