@@ -96,6 +96,10 @@ class Load:
             future.result()
         self.seconds = time.monotonic() - self._start
 
+    def last(self, seconds: float) -> None:
+        """Go on until requests have come for so many seconds in all."""
+        time.sleep(max(0.0, self._start + seconds - time.monotonic()))
+
     @property
     def failed(self) -> dict[str, int]:
         return {k: v for k, v in self.answers.items() if not k.startswith("version ")}
