@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from mlops_stack.settings import SettingsError
-from mlops_toolchain import layout
 from tests.unit import recording
 from tests.unit.conftest import CHECKOUT
 
@@ -18,13 +17,7 @@ TOKEN = re.compile(r"^mlops:(infra|platform|workloads):[A-Z][A-Za-z0-9]+$")
 
 @pytest.fixture(scope="module")
 def stack() -> recording.Recorder:
-    return _run({"ephemeral": "true"})
-
-
-def _run(config: dict[str, str]) -> recording.Recorder:
-    if not layout.manifests_dir().exists():
-        pytest.skip("the program reads upstream's manifests: run `make toolchain`")
-    return recording.program(config)
+    return recording.program({"ephemeral": "true"})
 
 
 def test_every_layer_is_there(stack: recording.Recorder) -> None:
@@ -96,7 +89,7 @@ def test_credentials_come_from_the_generator(stack: recording.Recorder) -> None:
 
 @pytest.fixture(scope="module")
 def serving() -> recording.Recorder:
-    return _run({"ephemeral": "true", "servingEngines": "both"})
+    return recording.program({"ephemeral": "true", "servingEngines": "both"})
 
 
 def test_an_update_and_the_deploy_step_roll_out_on_the_same_servers(
@@ -145,7 +138,7 @@ def test_serving_keeps_names_and_tokens(serving: recording.Recorder) -> None:
 
 @pytest.mark.parametrize("engine", ["kserve", "seldon"])
 def test_one_engine_brings_nothing_of_the_other(engine: str) -> None:
-    found = _run({"servingEngines": engine})
+    found = recording.program({"servingEngines": engine})
     (rollout,) = found.of(":Rollout")
     assert [each["engine"] for each in rollout.inputs["servers"]] == [engine]
     layers = {r.typ for r in found.resources if r.typ.startswith("mlops:platform:")}
@@ -160,7 +153,7 @@ def test_an_existing_cluster_takes_images_from_its_registry(tmp_path: Path) -> N
         "contexts: [{name: a, context: {cluster: c, user: u}}]\n"
         "clusters: [{name: c, cluster: {server: 'https://10.1.2.3:6443'}}]\n"
     )
-    found = _run(
+    found = recording.program(
         {
             "clusterProvider": "existing",
             "kubeconfig": str(kubeconfig),
@@ -180,19 +173,21 @@ def test_an_existing_cluster_takes_images_from_its_registry(tmp_path: Path) -> N
 
 
 def test_kind_is_a_resource_of_its_own() -> None:
-    found = _run({"clusterProvider": "kind"})
+    found = recording.program({"clusterProvider": "kind"})
     assert [r.inputs["name"] for r in found.of(":KindCluster")] == ["unit"]
     assert not found.of(":EmbeddedCluster")
 
 
 def test_wrong_settings_stop_the_program_before_anything_is_registered() -> None:
     with pytest.raises(SettingsError, match="trainingMonths"):
-        _run({"trainingMonths": "12"})
+        recording.program({"trainingMonths": "12"})
 
 
 def test_buckets_of_a_lasting_stack_refuse_to_lose_data() -> None:
-    assert all(not b.inputs["force_destroy"] for b in _run({}).of(":Bucket"))
-    assert all(b.inputs["force_destroy"] for b in _run({"ephemeral": "true"}).of(":Bucket"))
+    assert all(not b.inputs["force_destroy"] for b in recording.program({}).of(":Bucket"))
+    assert all(
+        b.inputs["force_destroy"] for b in recording.program({"ephemeral": "true"}).of(":Bucket")
+    )
 
 
 def test_the_standard_library_is_not_shadowed() -> None:
