@@ -5,14 +5,9 @@ import json
 import pytest
 
 from mlops_stack.settings import SettingsError
-from mlops_toolchain import images, layout
+from mlops_toolchain import images
 from mlops_workloads import training_jobs
 from tests.unit import recording
-
-pytestmark = pytest.mark.skipif(
-    not (layout.manifests_dir() / "training-operator").exists(),
-    reason="needs upstream's manifests: run `make toolchain`",
-)
 
 
 def _run(monkeypatch: pytest.MonkeyPatch, *, built: bool, **config: str) -> recording.Recorder:
