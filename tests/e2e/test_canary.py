@@ -10,7 +10,6 @@ import httpx
 import pytest
 
 from flight_rollout import (
-    gateway,
     gateway_configuration,
     inference_service,
     labelled_sample,
@@ -22,7 +21,7 @@ from mlops_infra.node.layout import StateFolder
 from mlops_toolchain import layout
 from tests.cluster.conftest import Kubectl
 from tests.e2e.conftest import Commands
-from tests.e2e.serving import Load, wait
+from tests.e2e.serving import Load, kubectl_of, wait
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1500)]
 
@@ -129,25 +128,25 @@ def test_the_deploy_step_of_the_first_run_rolled_the_champion_out(
 
 
 def test_a_gateway_that_ends_says_so_on_every_connection(
-    whole_stack: Commands, whole_outputs: dict[str, Any], rows: list[dict[str, Any]]
+    whole_outputs: dict[str, Any], rows: list[dict[str, Any]]
 ) -> None:
     """A client that keeps its connection takes another in time, and loses no request."""
-    kubectl = Kubectl(StateFolder.of(whole_stack.name).kubeconfig)
-    (pod,) = kubectl("get", "pods", "-n", gateway.NAMESPACE, "--output", "name").split()
-    flag = ("exec", "-n", gateway.NAMESPACE, pod, "--")
+    kubectl = kubectl_of(whole_outputs)
+    (pod,) = kubectl.get("pods")
+    flag = ("exec", pod["metadata"]["name"], "--")
     path, body = inference_service.request(rows)
+    url = f"{whole_outputs['kserve_url']}/{path}"
     with httpx.Client() as client:
 
         def kept() -> str:
-            url = f"{whole_outputs['kserve_url']}/{path}"
             return client.post(url, json=body).raise_for_status().headers["connection"]
 
         assert kept() == "keep-alive"
-        kubectl(*flag, "touch", gateway_configuration.DRAINING)
+        kubectl.run(*flag, "touch", gateway_configuration.DRAINING)
         try:
             assert kept() == "close"
         finally:
-            kubectl(*flag, "rm", gateway_configuration.DRAINING)
+            kubectl.run(*flag, "rm", gateway_configuration.DRAINING)
         assert kept() == "keep-alive"
 
 

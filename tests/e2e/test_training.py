@@ -107,7 +107,7 @@ def test_the_pipeline_takes_a_network_for_its_model(
     shown = whole_stack.run(
         *("run", "--months", "1", "trainer=pytorch", "network.epochs=2", "promotion_margin=1"),
         # As no run before, whose model would be reused, and yet one that learns as well
-        f"network.learning_rate={0.002 + secrets.randbelow(10**6) * 1e-9:.9f}",
+        f"network.learning_rate=0.002{secrets.randbelow(10**6):06}",
     ).stdout
     assert "not promoted; against version" in shown, shown
     run = re.search(r"runs/(?:details/)?([0-9a-f-]{36})", shown)
