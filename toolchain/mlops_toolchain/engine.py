@@ -11,10 +11,14 @@ from mlops_toolchain.artefact import Artefact
 from mlops_toolchain.artefacts import ARTEFACTS, BY_NAME
 from mlops_toolchain.build import Processes, build, is_built
 from mlops_toolchain.errors import ToolchainError
+from mlops_toolchain.interruption import deferred
 from mlops_toolchain.progress import Progress, estimate
 
 # Go's builds write temporary files beside the results; a little room must stay for the system.
 _RESERVE_MEGABYTES = 1024
+# Python runs a signal's handler only once the main thread wakes, and a signal does not always wake
+# it: one that comes just before it begins to wait, or that another thread gets, does not.
+_SECONDS_BETWEEN_LOOKS = 0.2
 
 
 def closure(names: Iterable[str]) -> list[Artefact]:
@@ -123,7 +127,7 @@ def _run(missing: list[Artefact], processes: Processes, progress: Progress) -> l
     failed: dict[str, str] = {}
     running: dict[Future[None], Artefact] = {}
     workers = max(2, (os.cpu_count() or 2))
-    with ThreadPoolExecutor(max_workers=workers) as pool:
+    with deferred() as interruption, ThreadPoolExecutor(max_workers=workers) as pool:
 
         def one(artefact: Artefact) -> None:
             progress.started(artefact)
@@ -133,6 +137,7 @@ def _run(missing: list[Artefact], processes: Processes, progress: Progress) -> l
 
         try:
             while waiting or running:
+                interruption.check()
                 busy = {artefact.name for artefact in running.values()}
                 for artefact in _ready(waiting, busy, set(failed), urgency):
                     if len(running) >= workers:
@@ -141,7 +146,7 @@ def _run(missing: list[Artefact], processes: Processes, progress: Progress) -> l
                     running[pool.submit(one, artefact)] = artefact
                 if not running:
                     break
-                done, _ = wait(running, return_when=FIRST_COMPLETED)
+                done, _ = wait(running, _SECONDS_BETWEEN_LOOKS, FIRST_COMPLETED)
                 for future in done:
                     artefact = running.pop(future)
                     error = future.exception()

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 import tomllib
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -134,6 +135,15 @@ def test_two_builds_at_once_make_it_once(tools: dict[str, Artefact], tmp_path: P
     assert waited == ["yes"]
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """SIGINT raises, even if whoever runs the tests in the background had it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_an_interruption_ends_the_commands_and_keeps_what_was_built(
     tools: dict[str, Artefact], tmp_path: Path
 ) -> None:
@@ -146,7 +156,8 @@ def test_an_interruption_ends_the_commands_and_keeps_what_was_built(
     def interrupt() -> None:
         while not (tmp_path / "pid").exists():
             time.sleep(0.05)
-        os.kill(os.getpid(), signal.SIGINT)
+        # This thread gets the signal, so that nothing wakes the main one from its wait.
+        signal.pthread_kill(threading.get_ident(), signal.SIGINT)
 
     threading.Thread(target=interrupt).start()
     start = time.monotonic()
@@ -179,28 +190,29 @@ def test_whatever_ends_the_toolchain_ends_its_commands(
     number: signal.Signals, tmp_path: Path
 ) -> None:
     code = f"""
-import sys
-from concurrent.futures import ThreadPoolExecutor
-from mlops_toolchain import __main__, engine, host_packages
-from mlops_toolchain.build import Processes
+import signal, sys
+from mlops_toolchain import __main__, build, engine, host_packages, keys
+from tests.unit.toolchain.test_toolchain import _artefact
 
-def ensure(names, progress, *, in_a_hurry):
-    processes = Processes()
-    command = ["sh", "-c", "echo $$ > {tmp_path}/pid; exec sleep 60"]
-    with ThreadPoolExecutor() as pool:
-        try:
-            pool.submit(processes.run, command).result()
-        finally:
-            processes.stop()
-
-engine.ensure = ensure
+slow = _artefact("slow", "echo $$ > {tmp_path}/pid; exec sleep 60")
+engine.BY_NAME = keys.BY_NAME = build.BY_NAME = {{"slow": slow}}
 host_packages.ensure = lambda: None
-sys.argv = ["mlops_toolchain", "build"]
+# Whoever runs this in the background may have had it ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.argv = ["mlops_toolchain", "build", "slow"]
 sys.exit(__main__.main())
 """
-    process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", code],
+        cwd=CHECKOUT,
+        env={**os.environ, "MLOPS_CACHE": f"{tmp_path}/cache"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     pid = tmp_path / "pid"
     while not (pid.exists() and pid.read_text().strip()):
+        assert process.poll() is None
         time.sleep(0.05)
     process.send_signal(number)
     _, errors_shown = process.communicate(timeout=20)
