@@ -30,8 +30,10 @@ def main() -> int:
     prune.add_argument("--build-caches", action="store_true", help="Go's and npm's caches too")
     arguments = parser.parse_args()
     # Commands run in process groups of their own: whatever ends this process must end them too.
+    # What nohup has ignored stays ignored.
     for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.default_int_handler)
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, signal.default_int_handler)
     try:
         if arguments.command == "build":
             _build(arguments.names, in_a_hurry=arguments.hurry)

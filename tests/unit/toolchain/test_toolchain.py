@@ -185,40 +185,59 @@ def test_a_command_that_ignores_the_request_to_end_is_killed(
     assert codes == [-signal.SIGKILL]
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
-def test_whatever_ends_the_toolchain_ends_its_commands(
-    number: signal.Signals, tmp_path: Path
-) -> None:
+def _slow_build(folder: Path, hang_up: str) -> tuple[subprocess.Popen[str], Path]:
+    """Begin a build that lasts a minute; return it and the folder of its command in /proc."""
     code = f"""
 import signal, sys
 from mlops_toolchain import __main__, build, engine, host_packages, keys
 from tests.unit.toolchain.test_toolchain import _artefact
 
-slow = _artefact("slow", "echo $$ > {tmp_path}/pid; exec sleep 60")
+slow = _artefact("slow", "echo $$ > {folder}/pid; exec sleep 60")
 engine.BY_NAME = keys.BY_NAME = build.BY_NAME = {{"slow": slow}}
 host_packages.ensure = lambda: None
-# Whoever runs this in the background may have had it ignored.
+# Whoever runs the tests in the background may have had both ignored.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.{hang_up})
 sys.argv = ["mlops_toolchain", "build", "slow"]
 sys.exit(__main__.main())
 """
     process = subprocess.Popen(
         [sys.executable, "-c", code],
         cwd=CHECKOUT,
-        env={**os.environ, "MLOPS_CACHE": f"{tmp_path}/cache"},
+        env={**os.environ, "MLOPS_CACHE": f"{folder}/cache"},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
     )
-    pid = tmp_path / "pid"
+    pid = folder / "pid"
     while not (pid.exists() and pid.read_text().strip()):
         assert process.poll() is None
         time.sleep(0.05)
+    return process, Path("/proc", pid.read_text().strip())
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_whatever_ends_the_toolchain_ends_its_commands(
+    number: signal.Signals, tmp_path: Path
+) -> None:
+    process, command = _slow_build(tmp_path, "SIG_DFL")
     process.send_signal(number)
     _, errors_shown = process.communicate(timeout=20)
     assert process.returncode == 130
     assert "run the same command again to go on" in errors_shown
-    assert not Path("/proc", pid.read_text().strip()).exists()
+    assert not command.exists()
+
+
+def test_a_build_under_nohup_outlives_its_terminal(tmp_path: Path) -> None:
+    process, command = _slow_build(tmp_path, "SIG_IGN")
+    process.send_signal(signal.SIGHUP)
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(1)
+    assert command.exists()
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert not command.exists()
 
 
 def _optional(name: str, line: str, *needs: str, seconds: int = 5) -> Artefact:
