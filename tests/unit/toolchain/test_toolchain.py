@@ -3,6 +3,7 @@
 import errno
 import os
 import re
+import resource
 import shutil
 import signal
 import subprocess
@@ -10,7 +11,6 @@ import sys
 import threading
 import time
 import tomllib
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -135,15 +135,6 @@ def test_two_builds_at_once_make_it_once(tools: dict[str, Artefact], tmp_path: P
     assert waited == ["yes"]
 
 
-@pytest.fixture
-def interruptible() -> Iterator[None]:
-    """SIGINT raises, even if whoever runs the tests in the background had it ignored."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
-@pytest.mark.usefixtures("interruptible")
 def test_an_interruption_ends_the_commands_and_keeps_what_was_built(
     tools: dict[str, Artefact], tmp_path: Path
 ) -> None:
@@ -195,8 +186,6 @@ from tests.unit.toolchain.test_toolchain import _artefact
 slow = _artefact("slow", "echo $$ > {folder}/pid; exec sleep 60")
 engine.BY_NAME = keys.BY_NAME = build.BY_NAME = {{"slow": slow}}
 host_packages.ensure = lambda: None
-# Whoever runs the tests in the background may have had both ignored.
-signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.{hang_up})
 sys.argv = ["mlops_toolchain", "build", "slow"]
 sys.exit(__main__.main())
@@ -512,12 +501,14 @@ def test_the_image_holds_what_the_lock_pins() -> None:
 def test_a_second_run_takes_no_time() -> None:
     if not all(is_built(artefact) for artefact in artefacts.ARTEFACTS):
         pytest.skip("the toolchain is not built; `make toolchain` builds it")
-    start = time.monotonic()
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     result = subprocess.run(
         [sys.executable, "-m", "mlops_toolchain", "build"],
         capture_output=True,
         text=True,
         check=True,
     )
-    assert time.monotonic() - start < 2
+    # Time of the processor, for the machine has other tests to run.
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 2
     assert "0 built" in result.stdout
