@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -138,7 +139,7 @@ def run(parameters: Mapping[str, Any], *, output: Path) -> Result:
         given["data"] = str(folder)
     output.mkdir(parents=True, exist_ok=True)
     local.init(local.SubprocessRunner(use_venv=False), pipeline_root=str(output.resolve()))
-    with _mlflow(output.resolve()):
+    with _temporary_files(), _mlflow(output.resolve()):
         try:
             found = core(**{k: v for k, v in given.items() if k not in _CLUSTER_ONLY}).outputs
             version = ""
@@ -158,6 +159,20 @@ def run(parameters: Mapping[str, Any], *, output: Path) -> Result:
         version=version,
         report=Path(found["report"].path),
     )
+
+
+@contextlib.contextmanager
+def _temporary_files() -> Iterator[None]:
+    """Remove in the end what the steps leave: each writes its program to a new folder."""
+    before = os.environ.get("TMPDIR")
+    with tempfile.TemporaryDirectory(prefix="flight-pipeline-") as folder:
+        os.environ["TMPDIR"] = folder
+        try:
+            yield
+        finally:
+            del os.environ["TMPDIR"]
+            if before is not None:
+                os.environ["TMPDIR"] = before
 
 
 @contextlib.contextmanager

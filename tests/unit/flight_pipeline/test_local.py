@@ -28,14 +28,17 @@ def _run(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[st
 @pytest.mark.timeout(2 * _SECONDS)
 def test_a_model_is_deployed_and_a_worse_one_is_not(folder: Path, tmp_path: Path) -> None:
     output = tmp_path / "runs"
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
     options = ("--data", str(folder), "--months", "1", "--output", str(output))
-    first = _run(*options, "--set", "iterations=40")
+    first = _run(*options, "--set", "iterations=40", TMPDIR=str(temporary))
     assert first.returncode == 0, first.stdout + first.stderr
     assert "champion none yet: promoted as version 1" in first.stdout
     last = first.stdout.splitlines()[-1]
     assert last.startswith("  report: ")
     report = last.removeprefix("  report: ")
     assert Path(report).read_text().count("<svg") == 3
+    assert not list(temporary.iterdir())
     (executed,) = output.glob("flight-delay-core-*/train/executor_output.json")
     model = json.loads(executed.read_text())["artifacts"]["model"]["artifacts"][0]
     assert model["metadata"]["framework"] == "scikit-learn"

@@ -14,7 +14,7 @@ from pathlib import Path
 from mlops_toolchain import layout
 from mlops_toolchain.artefact import Context
 from mlops_toolchain.recipes.go import copy_from_module, module_folder
-from mlops_toolchain.recipes.node import npm_ci
+from mlops_toolchain.recipes.node import ENVIRONMENT, npm_ci
 
 _MODULE = "github.com/kubeflow/pipelines"
 _CHECKSUMS = Path("toolchain/go/kubeflow-pipelines/generate")
@@ -88,11 +88,13 @@ class KubeflowUi:
             *(node, modules / "tailwindcss/lib/cli.js", "build", "-i", "src/tailwind.css"),
             *("-o", "src/build/tailwind.output.css"),
             cwd=folder,
+            env=ENVIRONMENT,
         )
         context.run(
             *(node, modules / "react-scripts/bin/react-scripts.js", "build"),
             cwd=folder,
             env={
+                **ENVIRONMENT,
                 "DISABLE_ESLINT_PLUGIN": "true",
                 "GENERATE_SOURCEMAP": "false",
                 # webpack looks for the Node.js that it starts.
@@ -107,6 +109,7 @@ class KubeflowUi:
             # Upstream gets the last one from the types of its test runner.
             *("--lib", "es6,es2019,dom"),
             cwd=folder,
+            env=ENVIRONMENT,
         )
         for entry in folder.iterdir():
             if entry.name not in ("dist", "package.json", "package-lock.json"):

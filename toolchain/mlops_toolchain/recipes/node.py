@@ -7,6 +7,9 @@ from pathlib import Path
 from mlops_toolchain.artefact import Context
 from mlops_toolchain.recipes.python_packages import unpack_wheels
 
+# Programs that compile themselves faster the next time would leave files in /tmp.
+ENVIRONMENT = {"NODE_DISABLE_COMPILE_CACHE": "1"}
+
 
 @dataclass(frozen=True, kw_only=True)
 class NodeRuntime:
@@ -63,4 +66,5 @@ def npm_ci(context: Context, folder: Path, *, production: bool) -> None:
         *("--no-audit", "--no-fund", "--loglevel", "error", "--cache", context.cache / "npm"),
         *(("--omit", "dev") if production else ()),
         cwd=folder,
+        env=ENVIRONMENT,
     )
