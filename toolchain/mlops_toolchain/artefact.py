@@ -57,7 +57,9 @@ class Artefact:
         recipe: how it is obtained.
         needs: names of artefacts that must be there first.
         seconds: rough duration on two cores, for the estimate and the order of work.
-        megabytes: rough size of result and what its build leaves behind, for the disk check.
+        megabytes: rough size of the result and of what its build leaves in the cache besides, for
+            the disk check.
+        temporary_megabytes: rough size of what its build removes again in the end.
         optional: a stack works without it: `up` neither waits for it nor fails with it.
     """
 
@@ -68,4 +70,5 @@ class Artefact:
     needs: tuple[str, ...] = ()
     seconds: int = 5
     megabytes: int = 50
+    temporary_megabytes: int = 0
     optional: bool = False

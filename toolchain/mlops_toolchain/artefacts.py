@@ -185,7 +185,7 @@ def _program_image(
         ),
         needs=(artefact,),
         seconds=6,
-        megabytes=90,
+        megabytes=50,
         optional=optional,
     )
 
@@ -257,7 +257,7 @@ ARTEFACTS = (
         ),
         needs=("go",),
         seconds=660,
-        megabytes=6000,
+        megabytes=4800,
     ),
     Artefact(
         name="pulumi",
@@ -276,7 +276,7 @@ ARTEFACTS = (
         ),
         needs=("go",),
         seconds=320,
-        megabytes=3000,
+        megabytes=2400,
     ),
     Artefact(
         name="pulumi-python",
@@ -300,7 +300,7 @@ ARTEFACTS = (
         recipe=GoPrograms(module="etcd", programs=(("etcd", "server"),)),
         needs=("go",),
         seconds=60,
-        megabytes=800,
+        megabytes=700,
     ),
     Artefact(
         name="coredns",
@@ -309,7 +309,7 @@ ARTEFACTS = (
         recipe=GoPrograms(module="coredns", programs=_same("coredns")),
         needs=("go",),
         seconds=200,
-        megabytes=1500,
+        megabytes=1300,
     ),
     Artefact(
         name="versitygw",
@@ -318,7 +318,7 @@ ARTEFACTS = (
         recipe=GoPrograms(module="versitygw", programs=_same("versitygw")),
         needs=("go",),
         seconds=110,
-        megabytes=1000,
+        megabytes=800,
     ),
     # Checks the workflows; nothing of a stack needs it.
     Artefact(
@@ -340,7 +340,7 @@ ARTEFACTS = (
         ),
         needs=("go",),
         seconds=120,
-        megabytes=500,
+        megabytes=400,
     ),
     Artefact(
         name="helm",
@@ -349,7 +349,7 @@ ARTEFACTS = (
         recipe=GoPrograms(module="helm", programs=_same("helm")),
         needs=("go",),
         seconds=130,
-        megabytes=800,
+        megabytes=700,
     ),
     Artefact(
         name="kubeflow-source",
@@ -389,7 +389,7 @@ ARTEFACTS = (
         ),
         needs=("go", "kubeflow-source"),
         seconds=560,
-        megabytes=4000,
+        megabytes=3200,
     ),
     Artefact(
         name="kubeflow-manifests",
@@ -413,7 +413,7 @@ ARTEFACTS = (
         recipe=GoPrograms(module="kserve", programs=(("kserve-controller", "manager"),)),
         needs=("go",),
         seconds=260,
-        megabytes=2500,
+        megabytes=2000,
     ),
     Artefact(
         name="kserve-manifests",
@@ -441,7 +441,7 @@ ARTEFACTS = (
         ),
         needs=("go",),
         seconds=120,
-        megabytes=1500,
+        megabytes=1200,
     ),
     Artefact(
         name="training-operator-manifests",
@@ -467,7 +467,7 @@ ARTEFACTS = (
         recipe=GoPrograms(module="notebook-controller", programs=_same("notebook-controller")),
         needs=("go",),
         seconds=80,
-        megabytes=800,
+        megabytes=700,
         optional=True,
     ),
     Artefact(
@@ -513,7 +513,8 @@ ARTEFACTS = (
             ),
         ),
         seconds=180,
-        megabytes=1700,
+        megabytes=1300,
+        temporary_megabytes=1200,
         optional=True,
     ),
     Artefact(
@@ -525,7 +526,8 @@ ARTEFACTS = (
             python_version="3.11",
         ),
         seconds=60,
-        megabytes=1700,
+        megabytes=1500,
+        temporary_megabytes=1200,
         optional=True,
     ),
     Artefact(
@@ -605,7 +607,8 @@ ARTEFACTS = (
             built=("kfp-server-api",),
         ),
         seconds=20,
-        megabytes=2500,
+        megabytes=700,
+        temporary_megabytes=400,
     ),
     Artefact(
         name="ml-metadata-packages",
@@ -644,7 +647,8 @@ ARTEFACTS = (
             ),
         ),
         seconds=40,
-        megabytes=1200,
+        megabytes=500,
+        temporary_megabytes=500,
     ),
     Artefact(
         name="seldon-controller-packages",
@@ -676,7 +680,8 @@ ARTEFACTS = (
             requirements="toolchain/images/model-server/requirements.txt", python_version="3.11"
         ),
         seconds=40,
-        megabytes=1200,
+        megabytes=550,
+        temporary_megabytes=500,
     ),
     Artefact(
         name="nginx-root",
@@ -695,7 +700,8 @@ ARTEFACTS = (
             wheel_version=NODE,
             wheel_sha256="b5c500aa4dc046333ecb0a80f183e069e5c30ce637f1c1a37166b2c0b642dc21",
         ),
-        megabytes=350,
+        megabytes=200,
+        temporary_megabytes=150,
         optional=True,
     ),
     Artefact(
@@ -709,7 +715,8 @@ ARTEFACTS = (
         ),
         needs=("go", "node"),
         seconds=280,
-        megabytes=1500,
+        megabytes=150,
+        temporary_megabytes=900,
         optional=True,
     ),
     Artefact(
@@ -809,7 +816,8 @@ ARTEFACTS = (
         ),
         needs=("python-root", "ml-metadata-packages"),
         seconds=20,
-        megabytes=600,
+        megabytes=100,
+        temporary_megabytes=500,
     ),
     Artefact(
         name="image-mariadb",
@@ -822,7 +830,8 @@ ARTEFACTS = (
         ),
         needs=("mariadb-root",),
         seconds=20,
-        megabytes=800,
+        megabytes=100,
+        temporary_megabytes=700,
     ),
     Artefact(
         name="image-kubeflow-pipelines-ui",
@@ -839,7 +848,8 @@ ARTEFACTS = (
         ),
         needs=("node-root", "node", "kubeflow-ui"),
         seconds=15,
-        megabytes=800,
+        megabytes=150,
+        temporary_megabytes=700,
         optional=True,
     ),
     _program_image("grpcwebproxy", "grpcwebproxy", GRPC_WEB, "Apache-2.0", optional=True),
@@ -868,7 +878,8 @@ ARTEFACTS = (
         ),
         needs=("python-root", "mlflow-packages"),
         seconds=120,
-        megabytes=4000,
+        megabytes=350,
+        temporary_megabytes=4000,
     ),
     Artefact(
         name="image-flights",
@@ -887,7 +898,8 @@ ARTEFACTS = (
         ),
         needs=("image-mlflow", "kubernetes"),
         seconds=90,
-        megabytes=2500,
+        megabytes=350,
+        temporary_megabytes=2200,
     ),
     _program_image("kserve-controller", "kserve", KSERVE, "Apache-2.0"),
     _program_image("training-operator", "training-operator", TRAINING_OPERATOR, "Apache-2.0"),
@@ -906,7 +918,8 @@ ARTEFACTS = (
         ),
         needs=("python-root", "model-server-packages"),
         seconds=60,
-        megabytes=1500,
+        megabytes=300,
+        temporary_megabytes=1500,
     ),
     Artefact(
         name="image-seldon-model-server",
@@ -923,7 +936,8 @@ ARTEFACTS = (
         ),
         needs=("python-root", "seldon-packages"),
         seconds=60,
-        megabytes=1500,
+        megabytes=300,
+        temporary_megabytes=1500,
     ),
     Artefact(
         name="image-seldon-controller",
@@ -940,7 +954,8 @@ ARTEFACTS = (
         ),
         needs=("python-root", "seldon-controller-packages"),
         seconds=20,
-        megabytes=500,
+        megabytes=100,
+        temporary_megabytes=400,
     ),
     Artefact(
         name="image-storage-initializer",
@@ -956,7 +971,8 @@ ARTEFACTS = (
         ),
         needs=("python-root", "storage-initializer-packages"),
         seconds=60,
-        megabytes=600,
+        megabytes=150,
+        temporary_megabytes=450,
     ),
     Artefact(
         name="image-gateway",
@@ -969,7 +985,8 @@ ARTEFACTS = (
         ),
         needs=("nginx-root",),
         seconds=10,
-        megabytes=300,
+        megabytes=60,
+        temporary_megabytes=250,
     ),
     _program_image(
         "notebook-controller",
@@ -991,7 +1008,8 @@ ARTEFACTS = (
         ),
         needs=("image-flights", "notebook-packages"),
         seconds=150,
-        megabytes=3000,
+        megabytes=450,
+        temporary_megabytes=2500,
         optional=True,
     ),
     Artefact(
@@ -1009,7 +1027,8 @@ ARTEFACTS = (
         ),
         needs=("pytorch-root", "mlflow-packages"),
         seconds=210,
-        megabytes=5000,
+        megabytes=700,
+        temporary_megabytes=7500,
         optional=True,
     ),
     Artefact(
@@ -1024,7 +1043,8 @@ ARTEFACTS = (
         ),
         needs=("image-flights", "tensorflow-packages"),
         seconds=180,
-        megabytes=5000,
+        megabytes=750,
+        temporary_megabytes=5000,
         optional=True,
     ),
     # --- data ---

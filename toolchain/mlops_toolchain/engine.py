@@ -52,7 +52,11 @@ def check_disk(missing: Iterable[Artefact]) -> None:
         ToolchainError: it names what is needed and what is there, in MiB; or there can be no
             cache.
     """
-    needed = sum(artefact.megabytes for artefact in missing) + _RESERVE_MEGABYTES
+    missing = list(missing)
+    # Only builds that run at the same time have their temporary files at the same time.
+    temporary = sorted((artefact.temporary_megabytes for artefact in missing), reverse=True)
+    needed = sum(artefact.megabytes for artefact in missing) + sum(temporary[: _workers()])
+    needed += _RESERVE_MEGABYTES
     try:
         layout.cache().mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -65,6 +69,11 @@ def check_disk(missing: Iterable[Artefact]) -> None:
             f"{layout.cache()} has {free} MiB free and the missing artefacts need about {needed} "
             "MiB; free some space, or choose another disk with MLOPS_CACHE=FOLDER"
         )
+
+
+def _workers() -> int:
+    """Return how many artefacts are built at once."""
+    return max(2, os.cpu_count() or 2)
 
 
 def required(names: Iterable[str]) -> set[str]:
@@ -126,7 +135,7 @@ def _run(missing: list[Artefact], processes: Processes, progress: Progress) -> l
     urgency = _urgency(missing)
     failed: dict[str, str] = {}
     running: dict[Future[None], Artefact] = {}
-    workers = max(2, (os.cpu_count() or 2))
+    workers = _workers()
     with deferred() as interruption, ThreadPoolExecutor(max_workers=workers) as pool:
 
         def one(artefact: Artefact) -> None:

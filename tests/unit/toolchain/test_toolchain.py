@@ -368,6 +368,29 @@ def test_a_disk_too_small_is_refused_before_anything_begins(
         engine.ensure(["big"], PlainProgress())
 
 
+def test_temporary_files_count_for_as_many_builds_as_run_at_once(
+    tools: dict[str, Artefact], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, temporary in (("a", 10), ("b", 3000), ("c", 2000)):
+        _add(tools, replace(_artefact(name, "true"), temporary_megabytes=temporary))
+    usage = shutil.disk_usage("/")._replace(free=0)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: usage)
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    with pytest.raises(ToolchainError, match=r"need about 6027 MiB"):
+        engine.ensure(["a", "b", "c"], PlainProgress())
+
+
+def test_a_disk_of_the_size_that_the_readme_asks_for_is_enough(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (gibibytes,) = re.findall(r"(\d+) GiB of disk", (CHECKOUT / "README.md").read_text())
+    usage = shutil.disk_usage("/")._replace(free=int(gibibytes) * 2**30)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: usage)
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    monkeypatch.setenv("MLOPS_CACHE", str(tmp_path))
+    engine.check_disk(artefacts.ARTEFACTS)
+
+
 def test_a_wrong_checksum_is_named(tools: dict[str, Artefact], tmp_path: Path) -> None:
     requirement = tmp_path / "requirements.txt"
     requirement.write_text(f"six @ file://{_wheel(tmp_path)} --hash=sha256:{'0' * 64}\n")
