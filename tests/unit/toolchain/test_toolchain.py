@@ -358,12 +358,16 @@ def test_an_unknown_name_lists_the_known_ones(tools: dict[str, Artefact]) -> Non
         engine.closure(["z"])
 
 
+def _leave_free(monkeypatch: pytest.MonkeyPatch, *, megabytes: int) -> None:
+    usage = shutil.disk_usage("/")._replace(free=megabytes * 2**20)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: usage)
+
+
 def test_a_disk_too_small_is_refused_before_anything_begins(
     tools: dict[str, Artefact], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _add(tools, _artefact("big", "touch x", megabytes=5000))
-    usage = shutil.disk_usage("/")._replace(free=100 * 2**20)
-    monkeypatch.setattr("shutil.disk_usage", lambda _: usage)
+    _leave_free(monkeypatch, megabytes=100)
     with pytest.raises(ToolchainError, match=r"100 MiB free.*6024 MiB; free some space"):
         engine.ensure(["big"], PlainProgress())
 
@@ -373,8 +377,7 @@ def test_temporary_files_count_for_as_many_builds_as_run_at_once(
 ) -> None:
     for name, temporary in (("a", 10), ("b", 3000), ("c", 2000)):
         _add(tools, replace(_artefact(name, "true"), temporary_megabytes=temporary))
-    usage = shutil.disk_usage("/")._replace(free=0)
-    monkeypatch.setattr("shutil.disk_usage", lambda _: usage)
+    _leave_free(monkeypatch, megabytes=0)
     monkeypatch.setattr("os.cpu_count", lambda: 2)
     with pytest.raises(ToolchainError, match=r"need about 6027 MiB"):
         engine.ensure(["a", "b", "c"], PlainProgress())
@@ -384,8 +387,7 @@ def test_a_disk_of_the_size_that_the_readme_asks_for_is_enough(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (gibibytes,) = re.findall(r"(\d+) GiB of disk", (CHECKOUT / "README.md").read_text())
-    usage = shutil.disk_usage("/")._replace(free=int(gibibytes) * 2**30)
-    monkeypatch.setattr("shutil.disk_usage", lambda _: usage)
+    _leave_free(monkeypatch, megabytes=int(gibibytes) * 1024)
     monkeypatch.setattr("os.cpu_count", lambda: 2)
     monkeypatch.setenv("MLOPS_CACHE", str(tmp_path))
     engine.check_disk(artefacts.ARTEFACTS)
