@@ -96,7 +96,7 @@ def test_a_store_that_is_down_neither_blocks_nor_raises(nowhere: None) -> None:
     start = time.monotonic()
     for number in range(200):
         log.record(str(number), "1", [FLIGHT], [0.5])
-    assert time.monotonic() - start < 10
+    assert time.monotonic() - start < 2
     _wait(lambda: log.counts.failures > 0)
     assert log.counts.dropped > 100
     log.close()
