@@ -2,9 +2,11 @@
 
 import asyncio
 from collections.abc import Coroutine
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 _T = TypeVar("_T")
+
+_AGAIN_SECONDS: Final = 0.5
 
 
 class CancelledByUserError(Exception):
@@ -41,9 +43,8 @@ class Cancellation:
                 raise CancelledByUserError
             raise TimeoutError
         finally:
-            stop.cancel()
-            task.cancel()
-            await asyncio.gather(stop, task, return_exceptions=True)
+            await ended(stop)
+            await ended(task)
 
     async def sleep(self, seconds: float) -> None:
         """Sleep.
@@ -52,7 +53,22 @@ class Cancellation:
             CancelledByUserError: the user cancelled.
         """
         try:
-            await asyncio.wait_for(self._event.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._event.wait()
         except TimeoutError:
             return
         raise CancelledByUserError
+
+
+async def ended(task: "asyncio.Future[Any]") -> None:
+    """Cancel a task and return when it has ended, however it ends.
+
+    One cancellation may not be enough: code that catches it together with the end of what it
+    waited for goes on (`asyncio.wait_for` did so before Python 3.12), and a task that waits
+    without limit would then be waited for without limit.
+    """
+    while not task.done():
+        task.cancel()
+        await asyncio.wait({task}, timeout=_AGAIN_SECONDS)
+    if not task.cancelled():
+        task.exception()  # Else asyncio prints that nobody looked at it.

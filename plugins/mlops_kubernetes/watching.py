@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from typing import Any, Final
 
 from mlops_kubernetes.awaiting.verdict import Judge, Look, Verdict
+from mlops_kubernetes.cancellation import ended
 from mlops_kubernetes.client import ApiError, Client, UnreachableError
 from mlops_kubernetes.diagnostics import pod_troubles
 from mlops_kubernetes.discovery import Location
@@ -57,9 +58,16 @@ class Follower:
 
     async def changed(self, seconds: float) -> None:
         """Return when the object has changed, or after some seconds."""
+        # Not wait_for, which before Python 3.12 loses a cancellation that comes with the change.
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._changed.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._changed.wait()
         self._changed.clear()
+
+    def saw(self, live: dict[str, Any] | None) -> None:
+        """Take over a version of the object, None where it is gone."""
+        self.live = live
+        self._changed.set()
 
     async def load(self) -> None:
         """Read the object once."""
@@ -74,8 +82,7 @@ class Follower:
                 if version:
                     query["resourceVersion"] = version
                 async for event, value in self._client.watch(self._location.collection, **query):
-                    self.live = None if event == "DELETED" else value
-                    self._changed.set()
+                    self.saw(None if event == "DELETED" else value)
             except (ApiError, UnreachableError):
                 await asyncio.sleep(_RETRY_SECONDS)
             with contextlib.suppress(ApiError, UnreachableError):
@@ -97,8 +104,7 @@ async def following(client: Client, location: Location) -> AsyncIterator[Followe
     try:
         yield follower
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        await ended(task)
 
 
 async def until_ready(
