@@ -5,7 +5,7 @@ import os
 import secrets
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,8 @@ import pytest
 from mlops_stack.pulumi_cli import Stack
 
 CHECKOUT = Path(__file__).resolve().parents[2]
+FAILED = pytest.StashKey[bool]()
+"""Of a test: whether it has failed; for fixtures that then say more."""
 _TIMEOUT_SECONDS = 900
 
 
@@ -96,3 +98,14 @@ def whole_outputs(whole_stack: Commands) -> dict[str, Any]:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let the tests of the shared stack come last, so that no other runs beside it."""
     items.sort(key=lambda item: "whole_stack" in getattr(item, "fixturenames", ()))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Note a failure where the test's fixtures find it."""
+    report = yield
+    if report.when == "call":
+        item.stash[FAILED] = report.failed
+    return report

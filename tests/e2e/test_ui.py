@@ -8,27 +8,37 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, Request, expect, sync_playwright
 
 from mlops_infra import object_store
 from mlops_infra.object_store import Connection
 from mlops_toolchain import host_packages, layout
 from mlops_toolchain.artefacts import TEST_PACKAGES
-from tests.e2e.conftest import CHECKOUT
+from tests.e2e.conftest import CHECKOUT, FAILED
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1500)]
 
 _RUN_SECONDS = 300
+_RESTART_SECONDS = 120
 _LOAD_MILLISECONDS = 30_000
 expect.set_options(timeout=_LOAD_MILLISECONDS)
 # The sign of what has ended well has no name, only its outline.
 _CHECK_MARK = "path[d^='M12 2C6.48 2 2 6.48']"
+_LAST_LINES = ("--tail", "40", "--timestamps")
+# What a page of the UI is answered by.
+_ANSWERING = (
+    "app=ml-pipeline-ui",
+    "app=metadata-proxy",
+    "component=metadata-grpc-server",
+    "app=ml-pipeline",
+)
 
 
 @pytest.fixture(scope="module", name="outputs")
@@ -75,6 +85,39 @@ def browser_page() -> Iterator[Page]:
         browser.close()
 
 
+@pytest.fixture(autouse=True)
+def _evidence(
+    request: pytest.FixtureRequest, browser_page: Page, outputs: dict[str, Any], tmp_path: Path
+) -> Iterator[None]:
+    """Print what a failure is to be explained from; it goes with the stack."""
+    unanswered: dict[Request, float] = {}
+
+    def begin(sent: Request) -> None:
+        unanswered[sent] = time.monotonic()
+
+    def end(sent: Request) -> None:
+        unanswered.pop(sent, None)
+
+    listeners = {"request": begin, "requestfinished": end, "requestfailed": end}
+    for event, listener in listeners.items():
+        browser_page.on(event, listener)  # type: ignore[call-overload]
+    yield
+    for event, listener in listeners.items():
+        browser_page.remove_listener(event, listener)
+    if not request.node.stash.get(FAILED, False):
+        return
+    for sent, began in unanswered.items():
+        print(f"unanswered for {time.monotonic() - began:.1f} s: {sent.method} {sent.url}")
+    for arguments in (
+        ["get", "pods", "--output", "wide"],
+        ["get", "events", "--sort-by", "lastTimestamp", "--field-selector", "type!=Normal"],
+        *(["logs", "--selector", pods, *_LAST_LINES] for pods in _ANSWERING),
+        *(["logs", "--selector", pods, *_LAST_LINES, "--previous"] for pods in _ANSWERING),
+    ):
+        print("$ kubectl", *arguments)
+        print(_kubectl(outputs, tmp_path, *arguments, check=False))
+
+
 @pytest.fixture
 def page(browser_page: Page, url: str, run_id: str) -> Page:
     """The run's graph, freshly loaded."""
@@ -91,7 +134,12 @@ def _node(page: Page, name: str) -> Any:
 
 
 def _wait_for_graph(page: Page) -> None:
-    expect(_node(page, "evaluate.card")).to_be_visible()
+    """Return when a click on a node opens what ML Metadata knows of it.
+
+    The graph is drawn from the pipeline's text first, and a panel that is opened before the states
+    are there stays empty.
+    """
+    expect(_node(page, "evaluate").locator(_CHECK_MARK)).to_be_attached()
     # The map in the corner may lie over a node.
     page.add_style_tag(content=".react-flow__minimap { pointer-events: none }")
 
@@ -111,14 +159,15 @@ def _keep(page: Page, name: str) -> None:
         page.screenshot(path=Path(folder, f"{name}.png"))
 
 
-def _kubectl(outputs: dict[str, Any], tmp_path: Path, *arguments: str) -> str:
+def _kubectl(outputs: dict[str, Any], tmp_path: Path, *arguments: str, check: bool = True) -> str:
     kubeconfig = tmp_path / "kubeconfig"
     kubeconfig.write_text(outputs["kubeconfig"])
     return subprocess.run(
         [layout.bin_dir() / "kubectl", "--kubeconfig", kubeconfig, "-n", "kubeflow", *arguments],
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=None if check else subprocess.STDOUT,
         text=True,
-        check=True,
+        check=check,
     ).stdout
 
 
@@ -209,13 +258,23 @@ def test_an_artifact_is_downloaded(
     path = _artifact(outputs, run_id, "/card")
     # A server that has shown no artifact yet, so that it knows what its environment tells it.
     _kubectl(outputs, tmp_path, "delete", "pods", "--selector", "app=ml-pipeline-ui")
-    for deployment in _kubectl(
-        outputs, tmp_path, "get", "deployments", "--selector", "app=ml-pipeline-ui", "-o", "name"
-    ).split():
-        _kubectl(outputs, tmp_path, "rollout", "status", deployment)
+    _wait_for_server(url)
     answer = httpx.get(f"{url}/artifacts/{source}/pipelines/{path}", timeout=30)
     assert answer.status_code == 200
     assert "<h1>Model card</h1>" in answer.text
+
+
+def _wait_for_server(url: str) -> None:
+    """Return when the UI answers at its address, which is later than its Deployment is ready."""
+    deadline = time.monotonic() + _RESTART_SECONDS
+    while True:
+        try:
+            httpx.get(f"{url}/apis/v2beta1/healthz", timeout=5).raise_for_status()
+        except httpx.HTTPError:
+            assert time.monotonic() < deadline, f"no answer in {_RESTART_SECONDS} s"
+            time.sleep(0.2)
+        else:
+            return
 
 
 def _artifact(outputs: dict[str, Any], run_id: str, ending: str) -> str:
