@@ -88,7 +88,8 @@ test-unit: bootstrap lint ## What needs neither root nor a toolchain
 
 test: toolchain lint ## Every test, to a real up → run → down
 	@.venv/bin/pytest tests/unit -n auto -q
-	@.venv/bin/pytest tests/conformance tests/cluster tests/e2e -m "not serving" -q --durations=10
+	@.venv/bin/pytest tests/conformance -n auto --dist loadfile --no-loadscope-reorder -q --durations=10
+	@.venv/bin/pytest tests/cluster tests/e2e -m "not serving" -q --durations=10
 	@echo "not run: model servers under load and in trouble, which need an idle machine: make test-serving"
 
 test-serving: toolchain ## Model servers under load and in trouble, on an idle machine

@@ -36,6 +36,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the longest test come first, so that the others run beside it."""
+    items.sort(key=lambda item: item.path.stem != "test_rehearsal")
+
+
 def _option(request: pytest.FixtureRequest, name: str, variable: str) -> str:
     # In a run of the whole tree, pytest meets this file too late to know its options.
     return str(request.config.getoption(name, default=os.environ.get(variable, "")))

@@ -7,6 +7,7 @@ from tests.conformance.tools import find
 
 pytestmark = [
     pytest.mark.e2e,
+    pytest.mark.timeout(1500),
     pytest.mark.skipif(find("pulumi") is None, reason="no pulumi; run `make toolchain`"),
 ]
 
