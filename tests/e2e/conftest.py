@@ -14,8 +14,8 @@ import pytest
 from mlops_stack.pulumi_cli import Stack
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-FAILED = pytest.StashKey[bool]()
-"""Of a test: whether it has failed; for fixtures that then say more."""
+EVIDENCE = pytest.StashKey[Callable[[], str]]()
+"""Of a test: what tells more of its failure, while its stack is still there."""
 _TIMEOUT_SECONDS = 900
 
 
@@ -104,8 +104,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_runtest_makereport(
     item: pytest.Item,
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Note a failure where the test's fixtures find it."""
+    """Add its evidence to the report of a test that has failed, or that a fixture has failed."""
     report = yield
-    if report.when == "call":
-        item.stash[FAILED] = report.failed
+    if report.failed and report.when != "teardown" and EVIDENCE in item.stash:
+        report.sections.append(("Evidence", item.stash[EVIDENCE]()))
     return report

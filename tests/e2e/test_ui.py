@@ -17,16 +17,20 @@ import httpx
 import pytest
 from playwright.sync_api import Page, Request, expect, sync_playwright
 
+from flight_rollout.errors import ServingError
+from flight_rollout.kubectl import Kubectl
 from mlops_infra import object_store
 from mlops_infra.object_store import Connection
-from mlops_toolchain import host_packages, layout
+from mlops_toolchain import host_packages
 from mlops_toolchain.artefacts import TEST_PACKAGES
-from tests.e2e.conftest import CHECKOUT, FAILED
+from mlops_workloads import rollout
+from tests.e2e.conftest import CHECKOUT, EVIDENCE
+from tests.e2e.serving import wait
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1500)]
 
 _RUN_SECONDS = 300
-_RESTART_SECONDS = 120
+_DELETE_SECONDS = 120
 _LOAD_MILLISECONDS = 30_000
 expect.set_options(timeout=_LOAD_MILLISECONDS)
 # The sign of what has ended well has no name, only its outline.
@@ -71,6 +75,11 @@ def run_id(outputs: dict[str, Any]) -> str:
 
 
 @pytest.fixture(scope="module")
+def kubectl(outputs: dict[str, Any]) -> Kubectl:
+    return Kubectl(rollout.access(outputs["kubeconfig"]), "kubeflow")
+
+
+@pytest.fixture(scope="module")
 def browser_page() -> Iterator[Page]:
     if os.geteuid() == 0:
         host_packages.ensure(TEST_PACKAGES)
@@ -87,9 +96,9 @@ def browser_page() -> Iterator[Page]:
 
 @pytest.fixture(autouse=True)
 def _evidence(
-    request: pytest.FixtureRequest, browser_page: Page, outputs: dict[str, Any], tmp_path: Path
+    request: pytest.FixtureRequest, browser_page: Page, kubectl: Kubectl
 ) -> Iterator[None]:
-    """Print what a failure is to be explained from; it goes with the stack."""
+    """Have at hand what a failure is to be explained from; it goes with the stack."""
     unanswered: dict[Request, float] = {}
 
     def begin(sent: Request) -> None:
@@ -98,24 +107,36 @@ def _evidence(
     def end(sent: Request) -> None:
         unanswered.pop(sent, None)
 
+    def tell() -> str:
+        waiting = (
+            f"unanswered for {time.monotonic() - began:.1f} s: {sent.method} {sent.url}"
+            for sent, began in unanswered.items()
+        )
+        return "\n".join([*waiting, *_servers(kubectl)])
+
+    request.node.stash[EVIDENCE] = tell
     listeners = {"request": begin, "requestfinished": end, "requestfailed": end}
     for event, listener in listeners.items():
         browser_page.on(event, listener)  # type: ignore[call-overload]
     yield
     for event, listener in listeners.items():
         browser_page.remove_listener(event, listener)
-    if not request.node.stash.get(FAILED, False):
-        return
-    for sent, began in unanswered.items():
-        print(f"unanswered for {time.monotonic() - began:.1f} s: {sent.method} {sent.url}")
-    for arguments in (
-        ["get", "pods", "--output", "wide"],
-        ["get", "events", "--sort-by", "lastTimestamp", "--field-selector", "type!=Normal"],
-        *(["logs", "--selector", pods, *_LAST_LINES] for pods in _ANSWERING),
-        *(["logs", "--selector", pods, *_LAST_LINES, "--previous"] for pods in _ANSWERING),
+
+
+def _servers(kubectl: Kubectl) -> Iterator[str]:
+    """Yield commands and what they print of the servers behind a page."""
+    logs = [("logs", "--selector", pods, *_LAST_LINES) for pods in _ANSWERING]
+    for words in (
+        ("get", "pods", "--output", "wide"),
+        ("get", "events", "--sort-by", "lastTimestamp", "--field-selector", "type!=Normal"),
+        *logs,
+        *((*words, "--previous") for words in logs),
     ):
-        print("$ kubectl", *arguments)
-        print(_kubectl(outputs, tmp_path, *arguments, check=False))
+        yield f"$ kubectl {' '.join(words)}"
+        try:
+            yield kubectl.run(*words)
+        except ServingError as error:  # As where no container has ended: the rest is still shown.
+            yield str(error)
 
 
 @pytest.fixture
@@ -157,18 +178,6 @@ def _keep(page: Page, name: str) -> None:
         page.wait_for_timeout(1500)  # charts and panels move into place
         Path(folder).mkdir(parents=True, exist_ok=True)
         page.screenshot(path=Path(folder, f"{name}.png"))
-
-
-def _kubectl(outputs: dict[str, Any], tmp_path: Path, *arguments: str, check: bool = True) -> str:
-    kubeconfig = tmp_path / "kubeconfig"
-    kubeconfig.write_text(outputs["kubeconfig"])
-    return subprocess.run(
-        [layout.bin_dir() / "kubectl", "--kubeconfig", kubeconfig, "-n", "kubeflow", *arguments],
-        stdout=subprocess.PIPE,
-        stderr=None if check else subprocess.STDOUT,
-        text=True,
-        check=check,
-    ).stdout
 
 
 def test_the_graph_of_a_run(page: Page, run_id: str, url: str) -> None:
@@ -241,10 +250,11 @@ def test_a_page_of_html_is_shown(page: Page) -> None:
     _keep(page, "kubeflow-html")
 
 
-def test_logs_outlive_their_pods(page: Page, outputs: dict[str, Any], tmp_path: Path) -> None:
+def test_logs_outlive_their_pods(page: Page, kubectl: Kubectl) -> None:
     panel = _open(page, "evaluate", "Logs")
     expect(panel).to_contain_text("evaluated 3 rows")
-    _kubectl(outputs, tmp_path, "delete", "pods", "--selector", "workflows.argoproj.io/workflow")
+    steps = ("--selector", "workflows.argoproj.io/workflow")
+    kubectl.run("delete", "pods", *steps, seconds=_DELETE_SECONDS)
     page.reload()
     _wait_for_graph(page)
     panel = _open(page, "evaluate", "Logs")
@@ -253,28 +263,23 @@ def test_logs_outlive_their_pods(page: Page, outputs: dict[str, Any], tmp_path: 
 
 @pytest.mark.parametrize("source", ["s3", "minio"])
 def test_an_artifact_is_downloaded(
-    url: str, run_id: str, outputs: dict[str, Any], source: str, tmp_path: Path
+    url: str, run_id: str, outputs: dict[str, Any], source: str, kubectl: Kubectl
 ) -> None:
     path = _artifact(outputs, run_id, "/card")
     # A server that has shown no artifact yet, so that it knows what its environment tells it.
-    _kubectl(outputs, tmp_path, "delete", "pods", "--selector", "app=ml-pipeline-ui")
-    _wait_for_server(url)
+    kubectl.run("delete", "pods", "--selector", "app=ml-pipeline-ui", seconds=_DELETE_SECONDS)
+    # The address answers later than the Deployment is ready.
+    wait(lambda: _answers(url), "an answer of the UI's new server")
     answer = httpx.get(f"{url}/artifacts/{source}/pipelines/{path}", timeout=30)
     assert answer.status_code == 200
     assert "<h1>Model card</h1>" in answer.text
 
 
-def _wait_for_server(url: str) -> None:
-    """Return when the UI answers at its address, which is later than its Deployment is ready."""
-    deadline = time.monotonic() + _RESTART_SECONDS
-    while True:
-        try:
-            httpx.get(f"{url}/apis/v2beta1/healthz", timeout=5).raise_for_status()
-        except httpx.HTTPError:
-            assert time.monotonic() < deadline, f"no answer in {_RESTART_SECONDS} s"
-            time.sleep(0.2)
-        else:
-            return
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/apis/v2beta1/healthz", timeout=5).is_success
+    except httpx.TransportError:
+        return False
 
 
 def _artifact(outputs: dict[str, Any], run_id: str, ending: str) -> str:
