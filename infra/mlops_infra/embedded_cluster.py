@@ -90,10 +90,11 @@ class EmbeddedClusterProvider(ResourceProvider):
         return ReadResult(id_, props)
 
     def delete(self, id_: str, _props: dict[str, Any]) -> None:
-        """Remove the cluster, whatever state it is in."""
+        """Remove the cluster, whatever state it is in, if it is this checkout's."""
         from mlops_infra.node import cluster  # noqa: PLC0415
+        from mlops_toolchain import layout  # noqa: PLC0415
 
-        cluster.delete(id_)
+        cluster.delete(id_, owner=str(layout.checkout()))
 
 
 def _spec(props: dict[str, Any]) -> Any:

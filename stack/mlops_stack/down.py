@@ -7,6 +7,7 @@ from mlops_infra.node import cluster
 from mlops_infra.node.leftovers import leftovers
 from mlops_stack import full_buckets, report
 from mlops_stack.pulumi_cli import PulumiError, Stack
+from mlops_toolchain import layout
 
 
 def down(stack: Stack, *, keep: Path | None = None) -> bool:
@@ -22,6 +23,7 @@ def down(stack: Stack, *, keep: Path | None = None) -> bool:
         ArchiveError: the folder cannot take an export; nothing was changed.
         FullBucketsError: its buckets hold data that must not be deleted; nothing was changed.
         KeepError: the models could not be exported; nothing was destroyed.
+        OwnerError: the embedded cluster of its name belongs to another checkout; it stays.
         PulumiError: Pulumi failed; it has said why, and the state still holds what is left.
         SettingsError: the stack is an environment whose template's name is impossible.
     """
@@ -84,5 +86,5 @@ def _in_aws(stack: str, region: str) -> list[str]:
 def _on_this_machine(stack: str) -> list[str]:
     # An interrupted first `up` may have begun a cluster that no state knows.
     with report.phase("embedded cluster"):
-        cluster.delete(stack)
+        cluster.delete(stack, owner=str(layout.checkout()))
     return [str(leftover) for leftover in leftovers(stack)]

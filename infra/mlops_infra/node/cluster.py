@@ -12,7 +12,7 @@ from mlops_infra.node import addons, boot, config, images, network, preflight
 from mlops_infra.node.api import ApiClient
 from mlops_infra.node.cgroups import ClusterCgroups
 from mlops_infra.node.command import run
-from mlops_infra.node.errors import ImmutableChangeError, NodeError, NoSuchClusterError
+from mlops_infra.node.errors import ImmutableChangeError, NodeError, NoSuchClusterError, OwnerError
 from mlops_infra.node.layout import StateFolder, Tools, state_root
 from mlops_infra.node.lock import is_locked, locked
 from mlops_infra.node.spec import NodeSpec, immutable_changes
@@ -61,12 +61,15 @@ class ClusterInfo:
 class ClusterStatus:
     """How a cluster is; `reasons` say why it is not healthy.
 
-    `spec` and `info` are there as soon as the cluster has been created so far.
+    `spec` and `info` are there as soon as the cluster has been created so far. `owner` and
+    `stack_id` say whose it is (see Record); empty where nobody has said it.
     """
 
     name: str
     health: Health
     reasons: tuple[str, ...] = ()
+    owner: str = ""
+    stack_id: str = ""
     spec: NodeSpec | None = None
     info: ClusterInfo | None = None
 
@@ -75,6 +78,7 @@ def create(
     spec: NodeSpec,
     *,
     owner: str = "",
+    stack_id: str = "",
     tools: Tools | None = None,
     progress: Progress = _silent,
 ) -> ClusterInfo:
@@ -83,19 +87,21 @@ def create(
     A healthy one is returned (after changes that it can take while it runs), a stopped or broken
     one is restarted with its data, and one whose creation was interrupted before it held any data
     is made anew. Returns when the node is Ready and the add-ons are applied; their pods may still
-    be starting. `owner` names the checkout it belongs to; another owner's cluster is refused.
+    be starting. `owner` names the checkout and `stack_id` the stack that it belongs to; one that
+    belongs to another is refused.
 
-    Raises PreflightError before anything is touched, ImmutableChangeError when the existing
-    cluster would have to be replaced, and BootError when the node does not come up.
+    Raises OwnerError and PreflightError before anything is touched, ImmutableChangeError when the
+    existing cluster would have to be replaced, and BootError when the node does not come up.
     """
     tools = tools or Tools.default()
     timer = _Timer(progress)
     with _cluster_lock(spec.name):
         folder = StateFolder.of(spec.name)
         record = read_record(folder)
-        _refuse_other_owner(record, owner)
-        if record is not None and record.phase is not Phase.ALLOCATED:
-            return _revive(record, spec, folder, tools, timer)
+        if record is not None:
+            record = _owned(record, owner=owner, stack_id=stack_id)
+            if record.phase is not Phase.ALLOCATED:
+                return _revive(record, spec, folder, tools, timer)
         with timer("clean"):
             _destroy(folder)
         with timer("preflight"):
@@ -104,7 +110,7 @@ def create(
             base = images.base_archives(tools)
             images.BaseImages.of(base, kubernetes_version=spec.kubernetes_version)
             seed = images.seed((*base, *images.extra_archives(tools, spec.images)), tools)
-        record = _allocate(spec, folder, owner)
+        record = _allocate(spec, folder, owner=owner, stack_id=stack_id)
         with timer("images"):
             images.clone(seed, folder.containerd)
         node = boot.Node(_prepare(record, folder, tools))
@@ -141,6 +147,8 @@ def read(name: str) -> ClusterStatus:
             name=name,
             health=Health.BROKEN,
             reasons=(_unfinished(name),),
+            owner=record.owner,
+            stack_id=record.stack_id,
             spec=record.spec,
         )
     info = _info(record, folder)
@@ -149,6 +157,8 @@ def read(name: str) -> ClusterStatus:
             name=name,
             health=Health.STOPPED,
             reasons=("none of its processes runs (the machine restarted, or they were killed)",),
+            owner=record.owner,
+            stack_id=record.stack_id,
             spec=record.spec,
             info=info,
         )
@@ -157,6 +167,8 @@ def read(name: str) -> ClusterStatus:
         name=name,
         health=Health.BROKEN if reasons else Health.HEALTHY,
         reasons=reasons,
+        owner=record.owner,
+        stack_id=record.stack_id,
         spec=record.spec,
         info=info,
     )
@@ -177,18 +189,23 @@ def restart(name: str, *, tools: Tools | None = None, progress: Progress = _sile
 
 
 def update(
-    spec: NodeSpec, *, owner: str = "", tools: Tools | None = None, progress: Progress = _silent
+    spec: NodeSpec,
+    *,
+    owner: str = "",
+    stack_id: str = "",
+    tools: Tools | None = None,
+    progress: Progress = _silent,
 ) -> ClusterInfo:
     """Give the existing cluster what a running one can take: images and another reservation.
 
     A stopped cluster is started. Images that the spec no longer lists stay where they are.
-    Raises ImmutableChangeError for anything else, NoSuchClusterError when there is no cluster.
+    Raises ImmutableChangeError for anything else, NoSuchClusterError when there is no cluster,
+    OwnerError when it belongs to another checkout or stack.
     """
     tools = tools or Tools.default()
     with _cluster_lock(spec.name):
         folder = StateFolder.of(spec.name)
-        record = _existing(folder)
-        _refuse_other_owner(record, owner)
+        record = _owned(_existing(folder), owner=owner, stack_id=stack_id)
         return _revive(record, spec, folder, tools, _Timer(progress))
 
 
@@ -203,18 +220,28 @@ def tag_images(name: str, names: Mapping[str, str], *, tools: Tools | None = Non
     node.tag_images(_running(node), names)
 
 
-def delete(name: str, *, progress: Progress = _silent) -> None:
+def delete(name: str, *, owner: str = "", stack_id: str = "", progress: Progress = _silent) -> None:
     """Remove the cluster with its data: whatever is left of it, running, dead or half-made.
 
-    Deleting one that does not exist does nothing. Raises TeardownError when something resists.
+    Deleting one that does not exist does nothing. A caller that gives `owner` or `stack_id`
+    deletes its own cluster only; without both it is whoever named the cluster by hand.
+
+    Raises OwnerError, before anything is touched, when it belongs to another checkout or stack,
+    and TeardownError when something resists.
     """
     timer = _Timer(progress)
     NodeSpec(name=name)  # nothing is removed by a name that could not have been created
     if not state_root().exists() and not ClusterCgroups.of(name).existing():
         network.disconnect(name)
         return
-    with _cluster_lock(name, remove=True), timer("delete"):
-        _destroy(StateFolder.of(name))
+    with _cluster_lock(name, remove=True):
+        folder = StateFolder.of(name)
+        if owner or stack_id:
+            record = read_record(folder)
+            if record is not None:
+                _owned(record, owner=owner, stack_id=stack_id)
+        with timer("delete"):
+            _destroy(folder)
     root = state_root()
     # The last cluster takes the folders along, if they are empty
     for path in (root, root.parent):
@@ -253,12 +280,18 @@ def _cluster_lock(name: str, *, remove: bool = False) -> Iterator[None]:
         yield
 
 
-def _refuse_other_owner(record: Record | None, owner: str) -> None:
-    if record is not None and owner and record.owner and record.owner != owner:
-        raise NodeError(
-            f"cluster {record.spec.name} belongs to the checkout {record.owner}: choose another "
-            "name, or delete it there"
-        )
+def _owned(record: Record, *, owner: str, stack_id: str) -> Record:
+    """The record with the caller's names; refuses a caller that it does not belong to."""
+    if record.belongs_to(owner=owner, stack_id=stack_id):
+        return record.owned_by(owner=owner, stack_id=stack_id)
+    name = record.spec.name
+    whose = f"the checkout {record.owner or '(unknown)'}"
+    if record.owner == owner:
+        whose = f"another stack of {whose} (its id is {record.stack_id}, this one's {stack_id})"
+    raise OwnerError(
+        f"cluster {name} belongs to {whose}: choose another name, or delete it there; "
+        f"`python -m mlops_infra.node down {name}` deletes it from here, with its data"
+    )
 
 
 def _existing(folder: StateFolder) -> Record:
@@ -270,14 +303,16 @@ def _existing(folder: StateFolder) -> Record:
     return record
 
 
-def _allocate(spec: NodeSpec, folder: StateFolder, owner: str) -> Record:
+def _allocate(spec: NodeSpec, folder: StateFolder, *, owner: str, stack_id: str) -> Record:
     """Choose the network and write the first record, so that no other cluster takes the same."""
     root = state_root()
     with locked(root / ".lock", wait=30, what="the clusters' networks", remove=True):
         used = network.host_networks(of_others_than=spec.name)
         chosen = network.choose(spec.network, used, other_networks(folder))
         folder.path.mkdir(mode=0o700)
-        record = Record(spec=spec, network=chosen, owner=owner, phase=Phase.ALLOCATED)
+        record = Record(
+            spec=spec, network=chosen, owner=owner, stack_id=stack_id, phase=Phase.ALLOCATED
+        )
         record.write(folder)
     return record
 

@@ -29,6 +29,10 @@ class NoSuchClusterError(NodeError):
     """The named cluster does not exist on this machine."""
 
 
+class OwnerError(NodeError):
+    """The cluster belongs to another stack or checkout; nothing has been changed."""
+
+
 class ImageError(NodeError):
     """An image archive is missing, unreadable or could not be imported."""
 

@@ -23,18 +23,37 @@ class Phase(StrEnum):
 class Record:
     """The content of `state.json`.
 
-    `owner` is the checkout that made the cluster; `network` what it was given.
+    `owner` is the checkout that made the cluster, `stack_id` the random id of the stack that it
+    belongs to (empty in records of version 0.1.0 and of clusters made by hand); `network` is what
+    the cluster was given.
     """
 
     spec: NodeSpec
     network: str
     owner: str
     phase: Phase
+    stack_id: str = ""
 
     @property
     def subnets(self) -> Subnets:
         """The cluster's addresses."""
         return Subnets.of(self.network)
+
+    def belongs_to(self, *, owner: str, stack_id: str) -> bool:
+        """Whether a caller that names itself so may change or delete the cluster.
+
+        The stacks' ids decide where both sides have one: a path or a name says too little. Else
+        the checkouts do, and a caller without either is a person who names the cluster.
+        """
+        if self.stack_id and stack_id:
+            return self.stack_id == stack_id
+        return not (self.owner and owner) or self.owner == owner
+
+    def owned_by(self, *, owner: str, stack_id: str) -> "Record":
+        """The same record, with the caller's names where it has given any."""
+        return dataclasses.replace(
+            self, owner=owner or self.owner, stack_id=stack_id or self.stack_id
+        )
 
     def at(self, phase: Phase) -> "Record":
         """The same record, further on."""

@@ -47,7 +47,7 @@ class Node:
 
     health: Health = Health.HEALTHY
     created: list[tuple[NodeSpec, str]] = field(default_factory=list)
-    deleted: list[str] = field(default_factory=list)
+    deleted: list[tuple[str, str]] = field(default_factory=list)
 
     def create(self, spec: NodeSpec, *, owner: str, progress: Any) -> ClusterInfo:
         progress("images", 1.5)
@@ -58,8 +58,8 @@ class Node:
     def read(self, name: str) -> ClusterStatus:
         return ClusterStatus(name=name, health=self.health)
 
-    def delete(self, name: str) -> None:
-        self.deleted.append(name)
+    def delete(self, name: str, *, owner: str) -> None:
+        self.deleted.append((name, owner))
 
 
 @pytest.fixture
@@ -128,7 +128,7 @@ def test_read_drops_only_what_is_absent(node: Node, health: Health) -> None:
 def test_delete_goes_to_the_node_whatever_its_health(node: Node) -> None:
     node.health = Health.BROKEN
     EmbeddedClusterProvider().delete("dev", STATE)
-    assert node.deleted == ["dev"]
+    assert node.deleted == [("dev", str(layout.checkout()))]
 
 
 @pytest.mark.parametrize(

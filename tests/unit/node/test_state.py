@@ -1,10 +1,17 @@
+import dataclasses
 import json
 from pathlib import Path
 
 import pytest
 
 from mlops_infra.node import cluster
-from mlops_infra.node.errors import BusyError, InvalidSpecError, NodeError, NoSuchClusterError
+from mlops_infra.node.errors import (
+    BusyError,
+    InvalidSpecError,
+    NodeError,
+    NoSuchClusterError,
+    OwnerError,
+)
 from mlops_infra.node.layout import StateFolder, Tools
 from mlops_infra.node.leftovers import mounts_below
 from mlops_infra.node.lock import is_locked, locked
@@ -93,9 +100,65 @@ def test_read_tells_absent_half_made_and_stopped_apart() -> None:
 
 
 def test_a_cluster_of_another_checkout_is_refused() -> None:
-    write(RECORD)
-    with pytest.raises(NodeError, match="belongs to the checkout /src"):
+    folder = write(RECORD)
+    refused = pytest.raises(OwnerError, match="belongs to the checkout /src")
+    with refused:
         cluster.create(SPEC, owner="/other", tools=TOOLS)
+    with refused:
+        cluster.update(SPEC, owner="/other", tools=TOOLS)
+    with refused:
+        cluster.delete(NAME, owner="/other")
+    assert read_record(folder) == RECORD
+
+
+def test_a_cluster_of_another_stack_is_refused_whatever_its_checkout() -> None:
+    folder = write(dataclasses.replace(RECORD, stack_id="one", phase=Phase.ALLOCATED))
+    refused = pytest.raises(OwnerError, match=r"another stack of the checkout /src .*one.*two")
+    with refused:
+        cluster.create(SPEC, owner="/src", stack_id="two", tools=TOOLS)
+    with refused:
+        cluster.delete(NAME, owner="/src", stack_id="two")
+    assert folder.record.exists()
+    assert cluster.read(NAME).owner == "/src"
+    assert cluster.read(NAME).stack_id == "one"
+    # The stack whose checkout has moved
+    cluster.delete(NAME, owner="/moved", stack_id="one")
+    assert not folder.path.exists()
+
+
+@pytest.mark.parametrize(
+    ("theirs", "mine", "belongs"),
+    [
+        (("/src", ""), ("/src", "one"), True),  # a record of 0.1.0
+        (("/src", ""), ("/other", "one"), False),
+        (("/src", "one"), ("/src", ""), True),
+        (("/src", "one"), ("/other", "one"), True),
+        (("/src", "one"), ("/src", "two"), False),
+        (("/src", "one"), ("", ""), True),  # by hand
+        (("", ""), ("/src", "one"), True),  # made by hand
+    ],
+)
+def test_whose_a_cluster_is(
+    theirs: tuple[str, str], mine: tuple[str, str], *, belongs: bool
+) -> None:
+    record = dataclasses.replace(RECORD, owner=theirs[0], stack_id=theirs[1])
+    assert record.belongs_to(owner=mine[0], stack_id=mine[1]) is belongs
+
+
+def test_a_record_of_version_0_1_0_is_read_and_gets_its_stack() -> None:
+    folder = write(RECORD)
+    content = json.loads(folder.record.read_text())
+    del content["stack_id"]
+    folder.record.write_text(json.dumps(content))
+    record = read_record(folder)
+    assert record == RECORD
+    assert record.owned_by(owner="/src", stack_id="one").stack_id == "one"
+
+
+def test_by_hand_any_cluster_is_deleted() -> None:
+    folder = write(RECORD)
+    cluster.delete(NAME)
+    assert not folder.path.exists()
 
 
 def test_only_an_existing_cluster_can_be_restarted() -> None:
@@ -142,4 +205,4 @@ def test_mounts_below_the_clusters_folder_have_an_owner() -> None:
 
 def test_the_record_holds_no_secret() -> None:
     content = json.loads(write(RECORD).record.read_text())
-    assert set(content) == {"spec", "network", "owner", "phase"}
+    assert set(content) == {"spec", "network", "owner", "phase", "stack_id"}
