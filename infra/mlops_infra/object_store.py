@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 _BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _ADDRESS = re.compile(r"([0-9]+\.){3}[0-9]+")
-_NOT_FOUND = {"404", "NoSuchBucket", "NotFound", "NoSuchKey"}
+_NOT_FOUND = 404
 _NOT_OFFERED = {"NotImplemented", "VersioningNotConfigured", "MethodNotAllowed"}
 _OURS_ALREADY = {"BucketAlreadyOwnedByYou"}
 
@@ -71,15 +71,55 @@ def bucket_name_problem(bucket: str) -> str | None:
     )
 
 
+class StoreAnswerError(Exception):
+    """What answered is not the S3 store that was asked; the message names it and the remedy."""
+
+
 def bucket_exists(s3: "S3Client", bucket: str) -> bool:
-    """Return whether the bucket exists and is ours to see."""
+    """Return whether the bucket exists.
+
+    A bucket is missing only when the store accepts the keys and does not list it. A status of 404
+    alone says too little: a gateway gives it for keys that it does not know, a proxy for
+    everything.
+
+    Raises:
+        ClientError: the store refuses the request, or the list of buckets.
+        StoreAnswerError: the answers contradict each other, or come from something else.
+    """
     try:
         s3.head_bucket(Bucket=bucket)
     except ClientError as error:
-        if _code(error) in _NOT_FOUND:
-            return False
-        raise
-    return True
+        if _status(error) != _NOT_FOUND:
+            raise
+    else:
+        return True
+    if bucket in _bucket_names(s3):
+        raise StoreAnswerError(
+            f"S3 at {s3.meta.endpoint_url} lists bucket {bucket!r} and says that it is not there; "
+            "nothing was changed: run the command again"
+        )
+    return False
+
+
+def _bucket_names(s3: "S3Client") -> set[str]:
+    """Return the names of the buckets that the owner of the keys has."""
+    names: set[str] = set()
+    for page in s3.get_paginator("list_buckets").paginate():
+        _expect(s3, page, "Buckets")
+        names.update(found["Name"] for found in page["Buckets"])
+    return names
+
+
+def _expect(s3: "S3Client", answer: Any, element: str) -> None:
+    """Refuse an answer without an element that S3 always sends.
+
+    A page of a proxy or of another server can be read as an answer without content.
+    """
+    if element not in answer:
+        raise StoreAnswerError(
+            f"what answers at {s3.meta.endpoint_url} is not S3; nothing was changed: look for a "
+            "proxy or another server at that address"
+        )
 
 
 def create_bucket(s3: "S3Client", bucket: str) -> None:
@@ -148,9 +188,19 @@ def set_expiry(s3: "S3Client", bucket: str, *, days: int) -> str:
 
 def bucket_is_empty(s3: "S3Client", bucket: str) -> bool:
     """Return whether the bucket holds neither objects nor old versions."""
-    if s3.list_objects_v2(Bucket=bucket, MaxKeys=1).get("KeyCount", 0):
-        return False
-    return not next(_versions(s3, bucket), None)
+    return not has_object(s3, bucket) and not next(_versions(s3, bucket), None)
+
+
+def has_object(s3: "S3Client", bucket: str, *, prefix: str = "") -> bool:
+    """Return whether the bucket holds an object whose key begins with the prefix.
+
+    Raises:
+        ClientError: the store refuses.
+        StoreAnswerError: the answer is no listing of this bucket.
+    """
+    page = s3.list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=1)
+    _expect(s3, page, "Name")
+    return bool(page.get("Contents"))
 
 
 def empty_bucket(s3: "S3Client", bucket: str, *, prefix: str = "") -> None:
@@ -169,6 +219,7 @@ def empty_bucket(s3: "S3Client", bucket: str, *, prefix: str = "") -> None:
 def _versions(s3: "S3Client", bucket: str, prefix: str = "") -> Iterator[dict[str, str]]:
     try:
         for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=prefix):
+            _expect(s3, page, "Name")
             for found in [*page.get("Versions", []), *page.get("DeleteMarkers", [])]:
                 yield {"Key": found["Key"], "VersionId": found["VersionId"]}
     except ClientError as error:
@@ -187,6 +238,10 @@ def _delete(s3: "S3Client", bucket: str, objects: list[dict[str, str]]) -> None:
             f"{len(errors)} objects of bucket {bucket!r} could not be deleted, first "
             f"{first.get('Key')!r}: {first.get('Message')}; run the command again"
         )
+
+
+def _status(error: ClientError) -> int:
+    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
 
 
 def _code(error: ClientError) -> str:

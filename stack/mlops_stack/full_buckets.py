@@ -6,7 +6,7 @@ from typing import Any, Final
 from botocore.exceptions import BotoCoreError, ClientError
 
 from mlops_infra import object_store
-from mlops_infra.object_store import Connection
+from mlops_infra.object_store import Connection, StoreAnswerError
 from mlops_stack import report
 from mlops_stack.pulumi_cli import Stack
 
@@ -22,10 +22,11 @@ def refuse(stack: Stack) -> None:
     """Refuse to destroy a stack of which a bucket holds data that must not be deleted.
 
     Each bucket refuses that itself, but when its turn comes the rest of the stack is gone.
-    A store that does not answer refuses nothing: its cluster may be dead.
+    A store that does not answer refuses nothing: its cluster may be dead. One that answers and
+    does not let itself be looked into does refuse.
 
     Raises:
-        FullBucketsError: there is such a bucket.
+        FullBucketsError: there is such a bucket, or the store does not say.
         PulumiError: the stack cannot be read.
     """
     guarded = names(stack.resources())
@@ -40,7 +41,13 @@ def refuse(stack: Stack) -> None:
     )
     try:
         found = full(connection, guarded)
-    except (BotoCoreError, ClientError) as error:
+    except (ClientError, StoreAnswerError) as error:
+        raise FullBucketsError(
+            f"stack {stack.name} is not ephemeral, and whether its buckets hold data cannot be "
+            f"told: {error}; nothing was destroyed. Let `make status STACK={stack.name}` reach S3 "
+            "with the stack's keys, and then run this again"
+        ) from error
+    except BotoCoreError as error:
         report.plain(f"the buckets cannot be looked into: {error}")
         return
     if found:
@@ -66,6 +73,7 @@ def full(connection: Connection, buckets: Iterable[str]) -> list[str]:
     Raises:
         BotoCoreError: the store does not answer.
         ClientError: it refuses.
+        StoreAnswerError: something else answers.
     """
     s3 = object_store.client(connection)
     return [

@@ -74,10 +74,10 @@ class DatasetProvider(ResourceProvider):
         client = _client(props)
         if not object_store.bucket_exists(client, props["bucket"]):
             return ReadResult("", {})
-        found = client.list_objects_v2(
-            Bucket=props["bucket"], Prefix=f"{props['prefix']}/{_COMPLETE}", MaxKeys=1
-        )
-        return ReadResult(id_, props) if found.get("KeyCount") else ReadResult("", {})
+        complete = f"{props['prefix']}/{_COMPLETE}"
+        if not object_store.has_object(client, props["bucket"], prefix=complete):
+            return ReadResult("", {})
+        return ReadResult(id_, props)
 
     def delete(self, _id: str, props: dict[str, Any]) -> None:
         """Delete the files of this version."""

@@ -1,6 +1,8 @@
 """S3 calls: stores that do not offer everything, other regions, drift, names."""
 
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import boto3
@@ -13,7 +15,9 @@ from moto import mock_aws
 
 from mlops_infra import object_store
 from mlops_infra.bucket import BucketProvider
-from mlops_infra.object_store import Connection
+from mlops_infra.object_store import Connection, StoreAnswerError
+from mlops_stack import full_buckets
+from mlops_workloads.dataset import DatasetProvider
 
 PROPS: dict[str, Any] = {
     "bucket": "models",
@@ -56,7 +60,7 @@ def test_a_store_without_versioning_or_lifecycle_says_so(stub: Stubber, code: st
     assert object_store.set_versioning(s3, "b", enabled=True) == "NotOffered"
     stub.add_client_error("put_bucket_lifecycle_configuration", code)
     assert object_store.set_expiry(s3, "b", days=3) == "NotOffered"
-    stub.add_response("list_objects_v2", {"KeyCount": 0})
+    stub.add_response("list_objects_v2", {"Name": "b", "KeyCount": 0})
     stub.add_client_error("list_object_versions", code)
     assert object_store.bucket_is_empty(s3, "b")
 
@@ -71,6 +75,68 @@ def test_any_other_refusal_is_an_error(stub: Stubber) -> None:
         object_store.set_expiry(s3, "b", days=0)
     with pytest.raises(ClientError, match="AccessDenied"):
         object_store.bucket_exists(s3, "b")
+
+
+class _Answer(BaseHTTPRequestHandler):
+    """Gives one answer to every request, as a gateway without an account or a proxy does."""
+
+    status: int
+    body: bytes
+
+    def do_GET(self) -> None:
+        self.send_response(self.status)
+        self.send_header("Content-Length", str(len(self.body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(self.body)
+
+    do_HEAD = do_GET  # noqa: N815 - the name that http.server calls
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+_UNKNOWN_KEYS = b"<Error><Code>XAdminUserNotFound</Code><Message>no such account</Message></Error>"
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (404, _UNKNOWN_KEYS),
+        (404, b"<html><body>not found</body></html>"),
+        (404, b"404 page not found"),
+        (403, b"<Error><Code>InvalidAccessKeyId</Code></Error>"),
+        (200, b"<html><body>Please log in</body></html>"),
+    ],
+)
+def test_a_refusal_leaves_buckets_and_data_sets_in_the_state(status: int, body: bytes) -> None:
+    handler = type("Handler", (_Answer,), {"status": status, "body": body})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        endpoint = f"http://127.0.0.1:{server.server_port}"
+        props = {**PROPS, "endpoint": endpoint, "access_key": "a", "secret_key": "b"}
+        dataset = {**props, "bucket": "datasets", "prefix": "nyc/1"}
+        connection = Connection(endpoint=endpoint, region="r", access_key="a", secret_key="b")
+        refused = (ClientError, StoreAnswerError)
+        try:
+            if status != 200:
+                with pytest.raises(refused):
+                    BucketProvider().read("models", props)
+                with pytest.raises(refused):
+                    BucketProvider().delete("models", props)
+            with pytest.raises(refused):
+                DatasetProvider().read("datasets/nyc/1", dataset)
+            with pytest.raises(refused):
+                full_buckets.full(connection, ["models"])
+        finally:
+            server.shutdown()
+
+
+def test_a_bucket_that_is_listed_is_not_gone(stub: Stubber) -> None:
+    stub.add_client_error("head_bucket", "404", http_status_code=404)
+    stub.add_response("list_buckets", {"Buckets": [{"Name": "models"}]})
+    with pytest.raises(StoreAnswerError, match=r"lists bucket 'models' and says .* not there"):
+        object_store.bucket_exists(stub.client, "models")
 
 
 def test_objects_that_stay_are_named_with_the_remedy(stub: Stubber) -> None:

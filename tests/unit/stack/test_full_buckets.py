@@ -1,9 +1,10 @@
 """Which buckets keep a stack from being destroyed, against moto's S3."""
 
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
-from botocore.exceptions import EndpointConnectionError
+from botocore.exceptions import ClientError, EndpointConnectionError
 from moto.server import ThreadedMotoServer
 
 from mlops_infra import object_store
@@ -56,3 +57,16 @@ def test_a_bucket_is_full_with_an_object_or_with_an_old_version() -> None:
 def test_a_store_that_is_gone_is_an_error_of_its_sdk() -> None:
     with pytest.raises(EndpointConnectionError):
         full_buckets.full(_connection("http://127.0.0.1:9"), ["artifacts"])
+
+
+def test_a_store_that_refuses_the_keys_refuses_the_destroy(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object) -> list[str]:
+        raise ClientError({"Error": {"Code": "InvalidAccessKeyId"}}, "ListBuckets")
+
+    monkeypatch.setattr(full_buckets, "full", refused)
+    stack = Mock()
+    stack.name = "dev"
+    stack.resources.return_value = [_resource("models")]
+    stack.outputs.return_value = {"s3_url": "http://s3", "s3_access_key": "", "s3_secret_key": ""}
+    with pytest.raises(full_buckets.FullBucketsError, match=r"cannot be told.*InvalidAccessKeyId"):
+        full_buckets.refuse(stack)
