@@ -9,11 +9,14 @@ from lightkube.generic_resource import create_namespaced_resource
 from lightkube.types import PatchType
 
 from seldon_controller.objects import DEPLOYMENT_LABEL
+from seldon_controller.reconcile import RefusedError
 
 GROUP: Final = "machinelearning.seldon.io"
 PLURAL: Final = "seldondeployments"
 _MANAGER = "seldon-controller"
 _NOT_FOUND = 404
+# What the API server says of an object; anything else says that it cannot be asked now.
+_REFUSED = (400, 403, 422)
 
 _SeldonDeployment = create_namespaced_resource(GROUP, "v1", "SeldonDeployment", PLURAL)
 _CLASSES = {
@@ -24,10 +27,20 @@ _CLASSES = {
 
 
 class Cluster:
-    """The objects of SeldonDeployments in a cluster."""
+    """The objects of SeldonDeployments in a namespace of a cluster.
 
-    def __init__(self) -> None:
+    Args:
+        namespace: the namespace.
+    """
+
+    def __init__(self, namespace: str) -> None:
         self._client = Client(field_manager=_MANAGER)
+        self._namespace = namespace
+
+    def names(self) -> list[tuple[str, str]]:
+        """Return namespace and name of each SeldonDeployment."""
+        found = self._client.list(_SeldonDeployment, namespace=self._namespace)
+        return [(self._namespace, str(each["metadata"]["name"])) for each in found]
 
     def read(self, namespace: str, name: str) -> dict[str, Any] | None:
         """Return a SeldonDeployment, or None when it is gone."""
@@ -46,8 +59,18 @@ class Cluster:
         return [dict(each) for each in found]
 
     def apply(self, manifest: Mapping[str, Any]) -> None:
-        """Make an object as its manifest says; other writers' fields stay."""
-        self._client.apply(_CLASSES[manifest["kind"]].from_dict(dict(manifest)), force=True)
+        """Make an object as its manifest says; other writers' fields stay.
+
+        Raises:
+            RefusedError: the API server does not take it.
+        """
+        try:
+            self._client.apply(_CLASSES[manifest["kind"]].from_dict(dict(manifest)), force=True)
+        except ApiError as error:
+            if error.status.code in _REFUSED:
+                name = f"{manifest['kind']} {manifest['metadata']['name']}"
+                raise RefusedError(f"{name}: {error.status.message}") from error
+            raise
 
     def delete(self, kind: str, namespace: str, name: str) -> None:
         """Delete an object, and what it owns; one that is gone is no error."""

@@ -1,20 +1,21 @@
-"""The events that `kopf run` watches for; what they mean is in `reconcile`.
+"""The events that `kopf run` watches for: each names a SeldonDeployment to look at.
 
 There is no finalizer: owner references let the API server remove everything, controller or not.
 """
 
+import asyncio
+import contextlib
 import json
 import os
 from typing import Any
 
 import kopf
 
-from seldon_controller import reconcile
 from seldon_controller.cluster import GROUP, PLURAL, Cluster
-from seldon_controller.manifest import ManifestError
 from seldon_controller.objects import DEPLOYMENT_LABEL, Images, Server
+from seldon_controller.worker import Worker
 
-_PREFIX = "seldon-controller.mlops-platform"
+_OURS = {DEPLOYMENT_LABEL: kopf.PRESENT}
 
 
 def _images() -> Images:
@@ -26,35 +27,31 @@ def _images() -> Images:
 
 
 @kopf.on.startup()
-def start(settings: kopf.OperatorSettings, memo: kopf.Memo, **_: Any) -> None:
-    """Prepare what the handlers use."""
-    settings.persistence.finalizer = f"{_PREFIX}/finalizer"
-    settings.persistence.progress_storage = kopf.AnnotationsProgressStorage(prefix=_PREFIX)
-    settings.persistence.diffbase_storage = kopf.AnnotationsDiffBaseStorage(prefix=_PREFIX)
-    # Problems are in the status; a failed manifest is an Event beside it.
-    settings.posting.level = 40
-    settings.execution.max_workers = 4
-    memo.cluster = Cluster()
-    memo.images = _images()
+async def start(settings: kopf.OperatorSettings, memo: kopf.Memo, **_: Any) -> None:
+    """Begin to look at SeldonDeployments."""
+    # Problems are in the status.
+    settings.posting.enabled = False
+    memo.worker = Worker(Cluster(os.environ["WATCHED_NAMESPACE"]), _images())
+    memo.task = asyncio.create_task(memo.worker.run())
 
 
-@kopf.on.resume(GROUP, "v1", PLURAL)
-@kopf.on.create(GROUP, "v1", PLURAL)
-@kopf.on.update(GROUP, "v1", PLURAL, field="spec")
-def changed(name: str, namespace: str, memo: kopf.Memo, **_: Any) -> None:
-    """Apply a SeldonDeployment that is new or changed."""
-    # The event may be older than the object.
-    body = memo.cluster.read(namespace, name)
-    if body is None:
-        return
-    try:
-        reconcile.reconcile(memo.cluster, body, memo.images)
-    except ManifestError as error:
-        raise kopf.PermanentError(str(error)) from error
+@kopf.on.cleanup()
+async def stop(memo: kopf.Memo, **_: Any) -> None:
+    """Let the one end that is being looked at."""
+    memo.task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await memo.task
 
 
-@kopf.on.event("apps", "v1", "deployments", labels={DEPLOYMENT_LABEL: kopf.PRESENT})
-@kopf.on.event("", "v1", "pods", labels={DEPLOYMENT_LABEL: kopf.PRESENT})
-def moved(labels: Any, namespace: str, memo: kopf.Memo, **_: Any) -> None:
-    """Report what became of a SeldonDeployment's objects."""
-    reconcile.report(memo.cluster, namespace, labels[DEPLOYMENT_LABEL], memo.images)
+@kopf.on.event(GROUP, "v1", PLURAL)
+async def written(name: str, namespace: str, memo: kopf.Memo, **_: Any) -> None:
+    """Look at a SeldonDeployment that is new or changed."""
+    memo.worker.look_at(namespace, name)
+
+
+@kopf.on.event("apps", "v1", "deployments", labels=_OURS)
+@kopf.on.event("", "v1", "services", labels=_OURS)
+@kopf.on.event("", "v1", "pods", labels=_OURS)
+async def moved(labels: Any, namespace: str, memo: kopf.Memo, **_: Any) -> None:
+    """Look at the SeldonDeployment of an object that is new, changed or gone."""
+    memo.worker.look_at(namespace, labels[DEPLOYMENT_LABEL])

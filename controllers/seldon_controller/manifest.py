@@ -9,6 +9,8 @@ SERVICE_NAME: Final = "seldon.io/svc-name"
 # What a unit's implementation says when it has a container of its own.
 _CUSTOM = ("", "UNKNOWN_IMPLEMENTATION")
 _WHOLE_TRAFFIC = 100
+# The name is a label's value on each object.
+_LONGEST_NAME = 63
 
 
 class ManifestError(ValueError):
@@ -91,6 +93,8 @@ def read(body: Mapping[str, Any], servers: Sequence[str]) -> Manifest:
     metadata, spec = body["metadata"], body.get("spec") or {}
     predictors = spec.get("predictors") or []
     problems = [*_spec_problems(spec, predictors)]
+    if len(metadata["name"]) > _LONGEST_NAME:
+        problems.insert(0, f"metadata.name: longer than {_LONGEST_NAME} characters")
     for number, predictor in enumerate(predictors):
         path = f"predictors[{number}]"
         problems += [f"{path}.{problem}" for problem in _predictor_problems(predictor, servers)]

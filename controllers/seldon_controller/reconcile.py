@@ -8,6 +8,10 @@ from seldon_controller.manifest import ManifestError
 from seldon_controller.objects import Children, Images
 
 
+class RefusedError(Exception):
+    """The API server does not take an object; the message names it and the reason."""
+
+
 class Cluster(Protocol):
     """The part of the Kubernetes API that is needed; see `cluster.Cluster`."""
 
@@ -18,7 +22,7 @@ class Cluster(Protocol):
         """Return its objects of a kind."""
 
     def apply(self, manifest: Mapping[str, Any]) -> None:
-        """Make an object as its manifest says."""
+        """Make an object as its manifest says, or raise RefusedError."""
 
     def delete(self, kind: str, namespace: str, name: str) -> None:
         """Delete an object."""
@@ -28,48 +32,46 @@ class Cluster(Protocol):
 
 
 def reconcile(cluster: Cluster, body: Mapping[str, Any], images: Images) -> None:
-    """Apply the objects of a SeldonDeployment.
+    """Make the objects of a SeldonDeployment as it wants them, and write its status.
 
-    Raises:
-        ManifestError: it is not honoured; its status says so, and its objects stay as they are.
+    One that is not honoured, or whose objects the API server refuses, gets the reason as its
+    status; its objects stay as they are. Objects that it no longer asks for are removed once
+    everything that is asked for serves: an old version serves until then.
     """
-    metadata = body["metadata"]
+    if body["metadata"].get("deletionTimestamp"):
+        return
     try:
-        children = _children(body, images)
+        children = objects.build(manifest.read(body, tuple(images.servers)), images)
     except ManifestError as error:
-        found = status.failed(
-            "NotSupported", str(error), metadata["generation"], body.get("status") or {}
-        )
-        _write(cluster, body, found)
-        raise
+        _fail(cluster, body, "NotSupported", str(error))
+        return
+    refused = []
     for child in [*children.services, *children.deployments]:
-        cluster.apply({**child, "metadata": {**child["metadata"], **_owned(body)}})
-    report(cluster, metadata["namespace"], metadata["name"], images)
-
-
-def report(cluster: Cluster, namespace: str, name: str, images: Images) -> None:
-    """Write the status of a SeldonDeployment, and remove objects that it no longer asks for.
-
-    They are removed once everything that is asked for serves: an old version serves until then.
-    """
-    body = cluster.read(namespace, name)
-    if body is None or body["metadata"].get("deletionTimestamp"):
+        try:
+            cluster.apply({**child, "metadata": {**child["metadata"], **_owned(body)}})
+        except RefusedError as error:
+            refused.append(str(error))
+    if refused:
+        _fail(cluster, body, "Refused", "; ".join(refused))
         return
-    try:
-        children = _children(body, images)
-    except ManifestError:
-        return
-    deployments = cluster.children("Deployment", namespace, name)
+    _report(cluster, body, children)
+
+
+def _report(cluster: Cluster, body: Mapping[str, Any], children: Children) -> None:
+    namespace, name = body["metadata"]["namespace"], body["metadata"]["name"]
+    deployments, services, pods = (
+        cluster.children(kind, namespace, name) for kind in ("Deployment", "Service", "Pod")
+    )
     found = status.current(
         children,
-        deployments,
-        cluster.children("Pod", namespace, name),
-        body["metadata"]["generation"],
-        body.get("status") or {},
+        deployments=deployments,
+        services=services,
+        pods=pods,
+        generation=body["metadata"]["generation"],
+        old=body.get("status") or {},
     )
     _write(cluster, body, found)
     if found["state"] == "Available":
-        services = cluster.children("Service", namespace, name)
         for kind, there, wanted in (
             ("Deployment", deployments, children.deployments),
             ("Service", services, children.services),
@@ -80,8 +82,9 @@ def report(cluster: Cluster, namespace: str, name: str, images: Images) -> None:
                     cluster.delete(kind, namespace, each["metadata"]["name"])
 
 
-def _children(body: Mapping[str, Any], images: Images) -> Children:
-    return objects.build(manifest.read(body, tuple(images.servers)), images)
+def _fail(cluster: Cluster, body: Mapping[str, Any], reason: str, message: str) -> None:
+    old = body.get("status") or {}
+    _write(cluster, body, status.failed(reason, message, body["metadata"]["generation"], old))
 
 
 def _write(cluster: Cluster, body: Mapping[str, Any], found: Mapping[str, Any]) -> None:

@@ -32,33 +32,39 @@ def failed(reason: str, message: str, generation: int, old: Mapping[str, Any]) -
 
 def current(
     children: Children,
+    *,
     deployments: Sequence[Mapping[str, Any]],
+    services: Sequence[Mapping[str, Any]],
     pods: Sequence[Mapping[str, Any]],
     generation: int,
     old: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Return the status of a manifest whose objects are there.
+    """Return the status of a manifest whose objects were applied.
 
     Args:
         children: the objects that the manifest asks for.
         deployments: Deployments as the API server holds them.
-        pods: their Pods, to say why one does not start.
+        services: Services as it holds them.
+        pods: the Deployments' Pods, to say why one does not start.
         generation: the manifest's.
         old: the status so far, whose times stay where nothing changed.
     """
     wanted = [deployment["metadata"]["name"] for deployment in children.deployments]
-    found = {each["metadata"]["name"]: each for each in deployments}
-    ready = all(name in found and _is_rolled_out(found[name]) for name in wanted)
-    troubles = [] if ready else sorted(set(_troubles(pods, wanted)))
+    found = _there(deployments)
+    rolled_out = all(name in found and _is_rolled_out(found[name]) for name in wanted)
+    gone = sorted({each["metadata"]["name"] for each in children.services} - set(_there(services)))
+    ready = rolled_out and not gone
+    troubles = [] if rolled_out else sorted(set(_troubles(pods, wanted)))
     message = "; ".join(troubles)[:_LONGEST_MESSAGE]
     state = "Available" if ready else "Failed" if troubles else "Creating"
-    if ready:
+    if rolled_out:
         reason = ("AllReplicasReady", "")
     elif troubles:
         reason = ("PodsFail", message)
     else:
         waiting = [n for n in wanted if n not in found or not _is_rolled_out(found[n])]
         reason = ("RollingOut", f"waiting for {', '.join(waiting)}")
+    missing = ("ServicesMissing", f"there is no Service {', '.join(gone)}")
     return {
         "state": state,
         **({"description": message} if message else {}),
@@ -75,12 +81,21 @@ def current(
         "address": {"url": children.address},
         "conditions": _conditions(
             [
-                ("DeploymentsReady", ready, *reason),
-                ("ServicesReady", True, "ServicesThere", ""),
-                ("Ready", ready, *reason),
+                ("DeploymentsReady", rolled_out, *reason),
+                ("ServicesReady", not gone, *(missing if gone else ("ServicesThere", ""))),
+                ("Ready", ready, *(missing if rolled_out and gone else reason)),
             ],
             old,
         ),
+    }
+
+
+def _there(objects: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    """Return objects by name, without those that are being deleted."""
+    return {
+        each["metadata"]["name"]: each
+        for each in objects
+        if not each["metadata"].get("deletionTimestamp")
     }
 
 

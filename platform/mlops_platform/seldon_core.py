@@ -119,7 +119,7 @@ class SeldonCore(pulumi.ComponentResource):
                 {
                     "api_groups": [_GROUP],
                     "resources": ["seldondeployments"],
-                    "verbs": ["get", "list", "watch", "patch"],
+                    "verbs": ["get", "list", "watch"],
                 },
                 {
                     "api_groups": [_GROUP],
@@ -134,10 +134,9 @@ class SeldonCore(pulumi.ComponentResource):
                 {
                     "api_groups": [""],
                     "resources": ["services"],
-                    "verbs": ["list", "create", "patch", "delete"],
+                    "verbs": ["list", "watch", "create", "patch", "delete"],
                 },
                 {"api_groups": [""], "resources": ["pods"], "verbs": ["list", "watch"]},
-                {"api_groups": [""], "resources": ["events"], "verbs": ["create"]},
             ],
             opts=child,
         )
@@ -253,6 +252,7 @@ def _pod(images: SeldonImages, account: pulumi.Output[str]) -> kubernetes.core.v
                 "env": [
                     # kopf asks for its user's name, and the image knows none.
                     {"name": "USER", "value": _NAME},
+                    {"name": "WATCHED_NAMESPACE", "value": _MODELS},
                     {"name": "MODEL_INITIALIZER_IMAGE", "value": images.model_initializer},
                     {"name": "PREPACKAGED_SERVERS", "value": json.dumps(servers, sort_keys=True)},
                 ],

@@ -237,6 +237,24 @@ def test_a_killed_server_comes_back(
     assert answered / load.answers.total() > 0.98, load.failed
 
 
+def test_what_is_deleted_below_it_is_back_within_seconds(
+    kubectl: Callable[..., str], trial: dict[str, Any]
+) -> None:
+    _serve(kubectl, trial)
+    selector = f"--selector=seldon-deployment-id={NAME}"
+    for kind in ("services", "deployments"):
+        names = kubectl("get", kind, selector, "--output", "name").split()
+        assert names
+        kubectl("delete", kind, selector)
+        again = partial(kubectl, "get", kind, selector, "--output", "name")
+        wait(partial(_gives, again, names), f"the {kind} of before", 20)
+    wait(lambda: _status(kubectl).get("state") == "Available", "an available deployment")
+
+
+def _gives(ask: Callable[[], str], names: list[str]) -> bool:
+    return ask().split() == names
+
+
 def test_a_wrong_address_is_the_reason_and_the_old_version_serves_on(
     stack: Commands,
     kubectl: Callable[..., str],

@@ -37,6 +37,7 @@ def test_the_controller_knows_its_images_and_its_namespace() -> None:
     assert container["image"] == IMAGES.controller
     assert "--namespace=seldon" in container["args"]
     variables = {each["name"]: each["value"] for each in container["env"]}
+    assert variables["WATCHED_NAMESPACE"] == "seldon"
     assert variables["MODEL_INITIALIZER_IMAGE"] == IMAGES.model_initializer
     servers = json.loads(variables["PREPACKAGED_SERVERS"])
     assert set(servers) == {"SKLEARN_SERVER", "MLFLOW_SERVER"}
@@ -54,6 +55,9 @@ def test_the_controller_has_rights_in_one_namespace_and_no_more_than_it_uses() -
     assert all("*" not in allowed for allowed in verbs.values())
     assert "secrets" not in verbs
     assert verbs["pods"] == {"list", "watch"}
+    # Without it a Service that is deleted is noticed at the next look only.
+    assert "watch" in verbs["services"]
+    assert "events" not in verbs
 
 
 def test_the_definition_is_structural() -> None:

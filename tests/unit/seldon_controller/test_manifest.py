@@ -72,3 +72,10 @@ def test_all_reasons_are_given_at_once() -> None:
     body["spec"]["predictors"][1]["shadow"] = True
     with pytest.raises(ManifestError, match=r"protocol.*predictors\[1\]\.shadow"):
         manifest.read(body, SERVERS)
+
+
+def test_a_name_that_no_label_holds_is_refused() -> None:
+    body = canary()
+    body["metadata"]["name"] = "a" * 64
+    with pytest.raises(ManifestError, match=r"metadata\.name: longer than 63 characters"):
+        manifest.read(body, SERVERS)
