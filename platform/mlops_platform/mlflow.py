@@ -1,6 +1,7 @@
 """MLflow: the tracking server and the model registry."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import pulumi
 import pulumi_kubernetes as kubernetes
@@ -11,6 +12,8 @@ from mlops_infra.pod_security import RESTRICTED_CONTAINER, restricted_pod
 
 _NAMESPACE = "mlflow"
 _PORT = 5000
+_DATABASE = "/data/mlflow.db"
+_UPGRADE = Path(__file__).with_name("mlflow_upgrade.py")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,7 +128,7 @@ def _pod(
 ) -> kubernetes.core.v1.PodSpecArgsDict:
     store = args.buckets.store
     environment: dict[str, pulumi.Input[str]] = {
-        "_MLFLOW_SERVER_FILE_STORE": "sqlite:////data/mlflow.db",
+        "_MLFLOW_SERVER_FILE_STORE": f"sqlite:///{_DATABASE}",
         "_MLFLOW_SERVER_SERVE_ARTIFACTS": "true",
         "_MLFLOW_SERVER_ARTIFACT_ROOT": "mlflow-artifacts:/",
         "_MLFLOW_SERVER_ARTIFACT_DESTINATION": pulumi.Output.format(
@@ -143,9 +146,29 @@ def _pod(
         "AWS_DEFAULT_REGION": store.region,
         "HOME": "/tmp",  # noqa: S108 - an emptyDir of the pod
     }
+    mounts: list[kubernetes.core.v1.VolumeMountArgsDict] = [
+        {"name": "database", "mount_path": "/data"},
+        {"name": "tmp", "mount_path": "/tmp"},  # noqa: S108
+    ]
     return {
         **restricted_pod(),
         "termination_grace_period_seconds": 5,
+        "init_containers": [
+            {
+                # The server refuses tables of another version than its own.
+                "name": "upgrade-tables",
+                "image": args.image,
+                "image_pull_policy": "IfNotPresent",
+                "command": ["python3", "-c", _UPGRADE.read_text(), _DATABASE],
+                "env": [{"name": "HOME", "value": "/tmp"}],  # noqa: S108
+                "security_context": RESTRICTED_CONTAINER,
+                "resources": {
+                    "requests": {"cpu": "100m", "memory": "128Mi"},
+                    "limits": {"memory": "2Gi"},
+                },
+                "volume_mounts": mounts,
+            }
+        ],
         "containers": [
             {
                 "name": "mlflow",
@@ -184,10 +207,7 @@ def _pod(
                     "requests": {"cpu": "100m", "memory": "512Mi"},
                     "limits": {"memory": "2Gi"},
                 },
-                "volume_mounts": [
-                    {"name": "database", "mount_path": "/data"},
-                    {"name": "tmp", "mount_path": "/tmp"},  # noqa: S108
-                ],
+                "volume_mounts": mounts,
             }
         ],
         "volumes": [

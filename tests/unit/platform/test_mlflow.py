@@ -1,0 +1,44 @@
+"""MLflow's objects."""
+
+import pulumi
+
+from mlops_infra.buckets import Buckets, BucketsArgs, ObjectStore
+from mlops_platform import mlflow_upgrade
+from mlops_platform.mlflow import Mlflow, MlflowArgs
+from tests.unit import recording
+
+
+def test_tables_are_upgraded_before_the_server_opens_them() -> None:
+    def program() -> None:
+        text = pulumi.Output.from_input("text")
+        store = ObjectStore(
+            endpoint=text,
+            cluster_endpoint="http://s3.s3.svc.cluster.local:7070",
+            shared_endpoint=text,
+            region="eu-central-1",
+            access_key=text,
+            secret_key=text,
+        )
+        Mlflow(
+            "mlflow",
+            MlflowArgs(
+                cluster=recording.cluster(),
+                buckets=Buckets("buckets", BucketsArgs(store=store, ephemeral=True)),
+                image="local/mlflow:1",
+                storage_size="2Gi",
+            ),
+        )
+
+    (deployment,) = recording.run(program).of(":Deployment")
+    pod = deployment.inputs["spec"]["template"]["spec"]
+
+    (step,), (server,) = pod["initContainers"], pod["containers"]
+    # The same MLflow on the same volume, and the database that the server opens.
+    assert step["image"] == server["image"]
+    assert step["volumeMounts"] == server["volumeMounts"]
+    interpreter, option, text, database = step["command"]
+    with open(mlflow_upgrade.__file__) as file:  # noqa: PTH123
+        assert (interpreter, option, text) == ("python3", "-c", file.read())
+    assert {"name": "_MLFLOW_SERVER_FILE_STORE", "value": f"sqlite:///{database}"} in server["env"]
+    # As the namespace demands.
+    assert step["securityContext"] == server["securityContext"]
