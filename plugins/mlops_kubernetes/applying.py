@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeVar
 
 from mlops_kubernetes.cancellation import Cancellation
-from mlops_kubernetes.client import ApiError, Client, UnreachableError
+from mlops_kubernetes.client import ApiError, Client, NotKubernetesError, UnreachableError
 from mlops_kubernetes.discovery import Location, UnknownKindError
 from mlops_kubernetes.engine import Log
 from mlops_kubernetes.kubeconfig import KubeconfigError
@@ -18,6 +18,7 @@ from mlops_kubernetes.kubeconfig import KubeconfigError
 RETRY_SECONDS: Final = 60.0
 """How long a passing failure may last."""
 _LONGEST_PAUSE: Final = 5.0
+_PASSING_CODES: Final = (429, 502, 503, 504)
 _WEBHOOK_NOT_READY: Final = re.compile(
     r"failed calling webhook.*(connection refused|no endpoints available|EOF|i/o timeout|"
     r"context deadline exceeded|connection reset|no route to host|service unavailable|"
@@ -84,13 +85,16 @@ def _pause(error: Exception, attempt: int) -> float | None:
         return max(pause, 1.0)
     if isinstance(error, ApiError):
         return pause if _passes(error) else None
+    if isinstance(error, NotKubernetesError):
+        # A load balancer answers so while no API server stands behind it.
+        return pause if error.code in _PASSING_CODES else None
     if isinstance(error.__cause__, KubeconfigError) or error.__cause__ is None:
         return None
     return pause
 
 
 def _passes(error: ApiError) -> bool:
-    if error.code in (429, 503, 504):
+    if error.code in _PASSING_CODES:
         return True
     if error.code == 404:
         # The namespace, or the definition of the kind, is about to be created.

@@ -9,6 +9,7 @@ import ssl
 import time
 from collections.abc import AsyncIterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
 from mlops_kubernetes.kubeconfig import Access, KubeconfigError
 
@@ -22,10 +23,30 @@ _WATCH_SECONDS: Final = 60
 # After a failed connection, a preview does not try again for this long.
 _UNREACHABLE_MEMORY_SECONDS: Final = 20.0
 _APPLY: Final = "application/apply-patch+yaml"
+_GROUPS: Final = "/apis"
+_EXCERPT: Final = 200
 
 
 class UnreachableError(Exception):
     """The API server cannot be reached."""
+
+
+class NotKubernetesError(UnreachableError):
+    """Something answers at the address, but not as a Kubernetes API server does.
+
+    A proxy, a login page or another program has its own reasons to answer 404, so nothing that it
+    says tells whether an object exists.
+
+    Attributes:
+        code: HTTP status.
+    """
+
+    def __init__(self, server: str, code: int, what: str) -> None:
+        super().__init__(
+            f"no Kubernetes API server answers at {server}: {what}; check the kubeconfig's server "
+            "and proxy, and what listens there"
+        )
+        self.code = code
 
 
 class ApiError(Exception):
@@ -38,15 +59,30 @@ class ApiError(Exception):
     """
 
     def __init__(self, code: int, status: Mapping[str, Any]) -> None:
-        super().__init__(str(status.get("message") or f"the API server answered {code}"))
+        message = str(status.get("message") or f"the API server answered {code}")
+        if code == 401:
+            message += ": the API server does not accept the kubeconfig's credentials"
+        super().__init__(message)
         self.code = code
         self.reason = str(status.get("reason") or "")
         self.details: Mapping[str, Any] = status.get("details") or {}
 
     @property
+    def says_not_found(self) -> bool:
+        """Whether the API server says that the object of the request does not exist."""
+        return self.code == 404 and self.reason == "NotFound"
+
+    @property
     def causes(self) -> list[Mapping[str, Any]]:
         """The single causes, each with `reason`, `message` and `field`."""
         return list(self.details.get("causes") or [])
+
+
+class NotServedError(ApiError):
+    """The API server has nothing at a path: it does not serve the kind, or not in that version."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(404, {"message": f"the API server serves nothing at {path}"})
 
 
 class Client:
@@ -84,16 +120,17 @@ class Client:
         return (await self._send("GET", path, query))[0]
 
     async def get_or_none(self, path: str, **query: str) -> dict[str, Any] | None:
-        """Return an object, None where it does not exist.
+        """Return an object, None where the API server says that it does not exist.
 
         Raises:
             ApiError: the server refused for another reason.
+            NotServedError: the server does not know the kind, so it knows nothing of the object.
             UnreachableError: there is no server.
         """
         try:
             return await self.get(path, **query)
         except ApiError as error:
-            if error.code == 404:
+            if error.says_not_found:
                 return None
             raise
 
@@ -148,6 +185,8 @@ class Client:
             UnreachableError: there is no server.
         """
         response = await self._exchange("GET", path, query, None, "application/json")
+        if "html" in response.headers.get("Content-Type", ""):
+            raise NotKubernetesError(self.access.server, response.status_code, _describe(response))
         return response.text
 
     async def watch(self, path: str, **query: str) -> AsyncIterator[tuple[str, dict[str, Any]]]:
@@ -167,16 +206,19 @@ class Client:
             async with self._client().stream(
                 "GET", path, params=parameters, timeout=timeout
             ) as response:
-                if response.status_code >= 400:
+                if response.status_code != httpx.codes.OK:
                     await response.aread()
-                    raise _error(response)
+                    raise await self._error(response)
                 async for line in response.aiter_lines():
-                    event = json.loads(line)
-                    if event["type"] == "ERROR":
-                        status = event["object"]
-                        raise ApiError(int(status.get("code") or 500), status)
-                    yield event["type"], event["object"]
-        except httpx.TransportError as error:
+                    try:
+                        event = json.loads(line)
+                        kind, value = event["type"], event["object"]
+                    except (ValueError, KeyError, TypeError):
+                        raise self._foreign(response, "the watch sent no event") from None
+                    if kind == "ERROR":
+                        raise ApiError(int(value.get("code") or 500), value)
+                    yield kind, value
+        except httpx.RequestError as error:
             raise UnreachableError(self._say(error)) from error
         except KubeconfigError as error:
             raise UnreachableError(str(error)) from error
@@ -195,9 +237,9 @@ class Client:
         content_type: str = "application/json",
     ) -> tuple[dict[str, Any], list[str]]:
         response = await self._exchange(method, path, query, body, content_type)
-        answer = response.json()
-        if not isinstance(answer, dict):
-            raise ApiError(response.status_code, {"message": "the API server sent no object"})
+        answer = _typed(response)
+        if answer is None:
+            raise self._foreign(response)
         return answer, _warnings(response.headers.get_list("Warning"))
 
     async def _exchange(
@@ -207,6 +249,19 @@ class Client:
         query: Mapping[str, str],
         body: Mapping[str, Any] | None,
         content_type: str,
+    ) -> "httpx.Response":
+        response = await self._request(method, path, query, body, content_type)
+        if not response.is_success:
+            raise await self._error(response)
+        return response
+
+    async def _request(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str],
+        body: Mapping[str, Any] | None = None,
+        content_type: str = "application/json",
     ) -> "httpx.Response":
         import httpx  # noqa: PLC0415
 
@@ -220,14 +275,37 @@ class Client:
             self._failure = self._say(error)
             self._failed_at = time.monotonic()
             raise UnreachableError(self._failure) from error
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             raise UnreachableError(self._say(error)) from error
         except KubeconfigError as error:
             raise UnreachableError(str(error)) from error
         self._failed_at = None
-        if response.status_code >= 400:
-            raise _error(response)
         return response
+
+    async def _error(self, response: "httpx.Response") -> Exception:
+        """Return the exception for an answer that is no success.
+
+        The API server answers with a `Status`, but for paths that it does not know, and where it
+        hands on what an aggregated API or a kubelet said. So an answer of another form is the API
+        server's when the server can show that it is one.
+        """
+        status = _typed(response)
+        if status is not None and status["kind"] == "Status":
+            return ApiError(response.status_code, status)
+        path = response.request.url.path
+        if not await self._is_kubernetes():
+            return self._foreign(response)
+        if response.status_code == 404:
+            return NotServedError(path)
+        return ApiError(response.status_code, {"message": f"{path}: {_describe(response)}"})
+
+    async def _is_kubernetes(self) -> bool:
+        answer = _typed(await self._request("GET", _GROUPS, {}))
+        return answer is not None and answer["kind"] in ("APIGroupList", "Status")
+
+    def _foreign(self, response: "httpx.Response", what: str = "") -> NotKubernetesError:
+        said = what or _describe(response)
+        return NotKubernetesError(self.access.server, response.status_code, said)
 
     def _client(self) -> "httpx.AsyncClient":
         if self._http is None:
@@ -277,14 +355,28 @@ def _dry(query: dict[str, str], dry_run: bool) -> dict[str, str]:
     return {**query, "dryRun": "All"} if dry_run else query
 
 
-def _error(response: "httpx.Response") -> ApiError:
+def _typed(response: "httpx.Response") -> dict[str, Any] | None:
+    """Return an answer that states its kind, as all of Kubernetes' do; None for any other."""
     try:
-        status = response.json()
+        answer = response.json()
     except ValueError:
-        status = {"message": response.text[:500]}
-    if not isinstance(status, dict) or "message" not in status:
-        status = {"message": f"the API server answered {response.status_code}"}
-    return ApiError(response.status_code, status)
+        return None
+    if not isinstance(answer, dict):
+        return None
+    return answer if isinstance(answer.get("kind"), str) else None
+
+
+def _describe(response: "httpx.Response") -> str:
+    """Return what somebody else than an API server answered, in one line."""
+    code, location = response.status_code, response.headers.get("Location")
+    if location:
+        # Only the host: the rest of a login page's address may hold a token.
+        return f"{code}, a redirect to {urlsplit(location).netloc or 'another path'}"
+    content = response.headers.get("Content-Type", "").partition(";")[0] or "no content type"
+    text = " ".join(response.text.split())
+    if not text or "html" in content:
+        return f"{code} with {content}"
+    return f"{code} with {content}: {text[:_EXCERPT]}"
 
 
 def _warnings(headers: list[str]) -> list[str]:

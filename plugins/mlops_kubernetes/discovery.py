@@ -2,24 +2,39 @@
 
 import asyncio
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from mlops_kubernetes import kinds
-from mlops_kubernetes.client import ApiError, Client
+from mlops_kubernetes.client import ApiError, Client, NotServedError
 from mlops_kubernetes.kinds import Endpoint, Kind
 
 # A kind that was missing is looked for again after this long: a CRD may have been added.
 _MISS_SECONDS: Final = 1.0
+_DEFINITIONS: Final = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 
 
 class UnknownKindError(Exception):
-    """The cluster does not serve a kind (yet)."""
+    """The cluster does not serve a kind (yet), perhaps in other versions only."""
 
-    def __init__(self, kind: Kind) -> None:
+    def __init__(self, kind: Kind, served: list[str]) -> None:
+        remedy = (
+            f"it has {', '.join(served)}; correct apiVersion, or wait until its "
+            "CustomResourceDefinition serves this version"
+            if served
+            else "create its CustomResourceDefinition first and let this resource depend on it, "
+            "or correct apiVersion and kind"
+        )
+        super().__init__(f"the cluster does not serve {kind}; {remedy}")
+
+
+class UnservedObjectsError(Exception):
+    """A cluster has the definition of a kind, and so perhaps objects, but serves no version."""
+
+    def __init__(self, kind: Kind, definition: str) -> None:
         super().__init__(
-            f"the cluster does not serve {kind}; create its CustomResourceDefinition first and let "
-            "this resource depend on it, or correct apiVersion and kind"
+            f"the cluster has CustomResourceDefinition {definition} but serves no version of "
+            f"{kind.kind}, so its objects cannot be reached; let the definition serve one"
         )
 
 
@@ -58,16 +73,20 @@ class Location:
 
 
 class Discovery:
-    """Knows the built-in kinds, and asks the cluster for the others."""
+    """Knows the built-in kinds, and asks the cluster for the others.
+
+    Attributes:
+        client: of the cluster.
+    """
 
     def __init__(self, client: Client) -> None:
-        self._client = client
+        self.client = client
         self._known: dict[str, dict[str, Endpoint]] = {}
         self._asked: dict[str, float] = {}
         self._lock = asyncio.Lock()
 
     async def endpoint(self, kind: Kind) -> Endpoint:
-        """Return where a kind is served.
+        """Return where a kind is served in the version that it states.
 
         Raises:
             UnknownKindError: the cluster does not serve it.
@@ -76,6 +95,63 @@ class Discovery:
         """
         if (known := kinds.builtin(kind)) is not None:
             return known
+        if (found := await self._find(kind)) is not None:
+            return found
+        others = [Kind(version, kind.kind) for version in await self._served_versions(kind.group)]
+        served = [other.api_version for other in others if await self._find(other) is not None]
+        raise UnknownKindError(kind, served)
+
+    async def of_existing(self, kind: Kind) -> tuple[Kind, Endpoint] | None:
+        """Return where the objects of a kind are now, perhaps in another version.
+
+        An object that was made in a version that is no longer served is still there.
+
+        Returns:
+            The kind in a version that is served; None when the cluster has no such kind any more,
+            and so no such object.
+
+        Raises:
+            UnservedObjectsError: the kind has a definition, but is not served.
+            ApiError: the cluster refused to tell, or an aggregated API does not answer now.
+            UnreachableError: there is no cluster.
+        """
+        versions = await self._served_versions(kind.group)
+        versions.sort(key=lambda version: version != kind.api_version)
+        for now in (Kind(version, kind.kind) for version in versions):
+            if (found := await self._find(now)) is not None:
+                return now, found
+        for definition in (await self.client.get(_DEFINITIONS)).get("items") or []:
+            spec, metadata = definition["spec"], definition["metadata"]
+            if "deletionTimestamp" in metadata:
+                continue  # Its objects go with it.
+            if (spec["group"], spec["names"]["kind"]) == (kind.group, kind.kind):
+                raise UnservedObjectsError(kind, metadata["name"])
+        return None
+
+    async def live(self, location: Location) -> dict[str, Any] | None:
+        """Return an object; None where the API server says that it, or its kind, does not exist.
+
+        Raises:
+            UnservedObjectsError: the object's kind is no longer served.
+            ApiError: the cluster refused to tell.
+            UnreachableError: there is no cluster.
+        """
+        try:
+            return await self.client.get_or_none(location.path)
+        except NotServedError:
+            self.forget()
+            if (now := await self.of_existing(location.kind)) is None:
+                return None
+            kind, endpoint = now
+            elsewhere = replace(location, kind=kind, endpoint=endpoint)
+            return await self.client.get_or_none(elsewhere.path)
+
+    def forget(self) -> None:
+        """Ask the cluster anew, because a definition has changed."""
+        self._known.clear()
+        self._asked.clear()
+
+    async def _find(self, kind: Kind) -> Endpoint | None:
         async with self._lock:
             found = self._known.get(kind.api_version, {}).get(kind.kind)
             if found is not None:
@@ -84,20 +160,26 @@ class Discovery:
             if asked is None or time.monotonic() - asked > _MISS_SECONDS:
                 self._known[kind.api_version] = await self._ask(kind)
                 self._asked[kind.api_version] = time.monotonic()
-            found = self._known[kind.api_version].get(kind.kind)
-        if found is None:
-            raise UnknownKindError(kind)
-        return found
+            return self._known[kind.api_version].get(kind.kind)
 
-    def forget(self) -> None:
-        """Ask the cluster anew, because a definition has changed."""
-        self._known.clear()
-        self._asked.clear()
+    async def _served_versions(self, group: str) -> list[str]:
+        """Return the versions of a group that the cluster serves, the preferred one first."""
+        if not group:
+            return ["v1"]
+        groups = (await self.client.get("/apis")).get("groups") or []
+        versions = [
+            version["groupVersion"]
+            for each in groups
+            if each["name"] == group
+            for version in (each.get("preferredVersion"), *each["versions"])
+            if version
+        ]
+        return list(dict.fromkeys(versions))
 
     async def _ask(self, kind: Kind) -> dict[str, Endpoint]:
         root = "/apis" if kind.group else "/api"
         try:
-            answer: dict[str, Any] = await self._client.get(f"{root}/{kind.api_version}")
+            answer: dict[str, Any] = await self.client.get(f"{root}/{kind.api_version}")
         except ApiError as error:
             if error.code == 404:
                 return {}

@@ -16,10 +16,15 @@ from mlops_kubernetes.applying import (
 )
 from mlops_kubernetes.awaiting.verdict import Verdict
 from mlops_kubernetes.cancellation import CancelledByUserError
-from mlops_kubernetes.client import ApiError, UnreachableError
+from mlops_kubernetes.client import (
+    ApiError,
+    NotKubernetesError,
+    NotServedError,
+    UnreachableError,
+)
 from mlops_kubernetes.cluster import Cluster
 from mlops_kubernetes.diagnostics import explain
-from mlops_kubernetes.discovery import Location, UnknownKindError
+from mlops_kubernetes.discovery import Location, UnknownKindError, UnservedObjectsError
 from mlops_kubernetes.engine import Log
 from mlops_kubernetes.kinds import Kind
 from mlops_kubernetes.settings import OFFICIAL
@@ -111,6 +116,8 @@ class Operations:
             live, warnings = await self._send(
                 location, inputs.value, self._new_manager(inputs), dry_run=True
             )
+        except NotKubernetesError:
+            raise
         except (UnreachableError, UnknownKindError):
             return from_inputs
         except (ImmutableFieldError, FieldConflictError):
@@ -180,6 +187,8 @@ class Operations:
             location = await self._locate_old(identity, inputs.value)
             body = await self._without_ignored(location, inputs.value, ignored)
             live, warnings = await self._send(location, body, manager, dry_run=True)
+        except NotKubernetesError:
+            raise
         except (UnreachableError, UnknownKindError):
             return from_inputs
         except ApiError as error:
@@ -247,13 +256,13 @@ class Operations:
         """
         known = old_inputs.value or old_state.value
         try:
-            location = await self._locate_old(identity, known)
+            found = await self._find(identity, kinds.of_object(known))
+            if found is None:
+                return
             if self.patch:
-                await self._relinquish(location, self._manager(old_state, old_inputs))
+                await self._relinquish(found[0], self._manager(old_state, old_inputs))
             else:
-                await self._delete(location, known, seconds)
-        except UnknownKindError:
-            return  # With the definition of a kind went all its objects.
+                await self._delete(*found, known, seconds)
         except UnreachableError as error:
             if not self.cluster.settings.delete_unreachable:
                 raise UnreachableError(
@@ -261,7 +270,7 @@ class Operations:
                     "true or the provider's deleteUnreachable to drop its objects from the stack"
                 ) from error
             await self.log.warning(f"{_DROPPED}: {error}")
-        except ApiError as error:
+        except (ApiError, UnservedObjectsError) as error:
             raise OperationError(str(error)) from error
 
     async def read(
@@ -275,19 +284,17 @@ class Operations:
             UnreachableError: there is no cluster, and it does not count as deleted.
         """
         try:
-            location = await self._locate(identity, kind)
-            live = await self.cluster.client.get_or_none(location.path)
-        except UnknownKindError:
-            return Found()
+            found = await self._find(identity, kind)
         except UnreachableError as error:
             if not self.cluster.settings.delete_unreachable:
                 raise
             await self.log.warning(f"{_DROPPED}: {error}")
             return Found()
-        except ApiError as error:
+        except (ApiError, UnservedObjectsError) as error:
             raise OperationError(str(error)) from error
-        if live is None:
+        if found is None:
             return Found()
+        location, live = found
         if not old_inputs.value:
             return self._imported(location, live)
         manager = self._manager(old_state, old_inputs)
@@ -332,10 +339,10 @@ class Operations:
             )
         patience = seconds or annotations.timeout_seconds(inputs.value) or DEFAULT_SECONDS
         seen: dict[str, Any] = {"live": live}
+        discovery = self.cluster.discovery
         try:
             live = await self.cluster.cancellation.run(
-                until_ready(self.cluster.client, location, judge, self.log, seen),
-                seconds=patience,
+                until_ready(discovery, location, judge, self.log, seen), seconds=patience
             )
         except (TimeoutError, NotReadyError, CancelledByUserError) as error:
             raise await self._unready(
@@ -419,18 +426,16 @@ class Operations:
         live = await self.cluster.client.get_or_none(location.path)
         if live is None or not _is_being_deleted(live):
             return
-        seen: dict[str, Any] = {}
+        seen: dict[str, Any] = {"live": live}
         try:
             await self.cluster.cancellation.run(
-                until_gone(
-                    self.cluster.client, location, self.log, seen, uid=live["metadata"]["uid"]
-                ),
+                until_gone(self.cluster.discovery, location, self.log, seen),
                 seconds=annotations.timeout_seconds(inputs) or DEFAULT_SECONDS,
             )
         except TimeoutError:
             raise OperationError(
                 f"{location.kind.kind} {location.identity} is still being deleted"
-                f"{held_by(seen.get('live', live))}"
+                f"{held_by(seen['live'])}"
             ) from None
 
     async def _without_ignored(
@@ -455,18 +460,17 @@ class Operations:
                     path.set(body, current)
         return body
 
-    async def _delete(self, location: Location, known: dict[str, Any], seconds: float) -> None:
+    async def _delete(
+        self, location: Location, live: dict[str, Any], known: dict[str, Any], seconds: float
+    ) -> None:
         client = self.cluster.client
-        live = await client.get_or_none(location.path)
-        if live is None:
-            return
         policy = annotations.propagation(known)
 
         async def attempt() -> None:
             try:
                 await client.delete(location.path, propagation=policy.value)
             except ApiError as error:
-                if error.code != 404:
+                if not error.says_not_found:
                     raise
 
         await patiently(attempt, cancellation=self.cluster.cancellation, log=self.log)
@@ -476,7 +480,7 @@ class Operations:
         seen: dict[str, Any] = {"live": live}
         try:
             await self.cluster.cancellation.run(
-                until_gone(client, location, self.log, seen, uid=live["metadata"]["uid"]),
+                until_gone(self.cluster.discovery, location, self.log, seen),
                 seconds=patience,
             )
         except TimeoutError:
@@ -491,9 +495,6 @@ class Operations:
 
     async def _relinquish(self, location: Location, manager: str) -> None:
         """Give up the ownership of a patch's fields: apply nothing in its name."""
-        live = await self.cluster.client.get_or_none(location.path)
-        if live is None:
-            return
         nothing = {
             "apiVersion": location.kind.api_version,
             "kind": location.kind.kind,
@@ -507,6 +508,7 @@ class Operations:
     ) -> Properties:
         """Return the inputs with the live values where somebody changed them."""
         body = objects.manifest(old_inputs.value, namespace=location.namespace, name=location.name)
+        body["apiVersion"] = location.kind.api_version
         try:
             wanted, _ = await self.cluster.client.apply(
                 location.path, body, manager=manager, force=True, dry_run=True
@@ -523,6 +525,30 @@ class Operations:
         inputs = Properties(value=value, secrets=objects.secret_paths(value))
         state = objects.state(live, inputs, manager=self._own_manager())
         return Found(identity=location.identity, state=state, inputs=inputs)
+
+    async def _find(self, identity: str, kind: Kind) -> tuple[Location, dict[str, Any]] | None:
+        """Return where an object of the stack is, and the object; None when it does not exist.
+
+        Where the version that it was made in is no longer served, it is looked for in another one.
+
+        Raises:
+            UnservedObjectsError: the object's kind is no longer served.
+            ApiError: the cluster refused to tell.
+            UnreachableError: there is no cluster.
+        """
+        client, discovery = self.cluster.client, self.cluster.discovery
+        try:
+            location = await self._locate(identity, kind)
+            live = await client.get_or_none(location.path)
+        except (UnknownKindError, NotServedError):
+            discovery.forget()
+            now = await discovery.of_existing(kind)
+            if now is None:
+                return None
+            namespace, _, name = identity.rpartition("/")
+            location = self.cluster.place(*now, namespace, name)
+            live = await client.get_or_none(location.path)
+        return None if live is None else (location, live)
 
     async def _locate_old(self, identity: str, known: dict[str, Any]) -> Location:
         return await self._locate(identity, kinds.of_object(known))

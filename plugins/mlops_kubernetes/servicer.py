@@ -21,7 +21,7 @@ from mlops_kubernetes.cluster import Cluster
 from mlops_kubernetes.components import construct
 from mlops_kubernetes.components.manifests import ManifestError
 from mlops_kubernetes.diff import Change, Difference, difference
-from mlops_kubernetes.discovery import UnknownKindError
+from mlops_kubernetes.discovery import UnknownKindError, UnservedObjectsError
 from mlops_kubernetes.engine import Engine, ResourceLog, redact
 from mlops_kubernetes.invoking import invoke
 from mlops_kubernetes.kubeconfig import KubeconfigError
@@ -54,6 +54,7 @@ _ANSWERS: Final = (
     OperationError,
     UnknownKindError,
     UnreachableError,
+    UnservedObjectsError,
     UnsupportedValueError,
     WaitForError,
     annotations.AnnotationError,

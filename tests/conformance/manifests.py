@@ -96,3 +96,15 @@ def custom_object(group: str, namespace: str, name: str, **annotations: str) -> 
         "metadata": metadata(namespace, name, **annotations),
         "spec": {"size": 3},
     }
+
+
+def versioned_definition(group: str, **served: bool) -> dict[str, Any]:
+    """Return the definition of a kind with several versions; the last one is stored."""
+    found = definition(group)
+    (first,) = found["spec"]["versions"]
+    names = list(served)
+    found["spec"]["versions"] = [
+        {**first, "name": name, "served": served[name], "storage": name == names[-1]}
+        for name in names
+    ]
+    return found

@@ -48,6 +48,7 @@ def champion(model_name: str) -> Any | None:
         return mlflow.MlflowClient().get_model_version_by_alias(model_name, CHAMPION)
     except mlflow.exceptions.MlflowException as error:
         # A model that nobody registered, and an alias that nobody set.
-        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+        missing = error.error_code == "INVALID_PARAMETER_VALUE" and "not found" in str(error)
+        if missing or error.error_code == "RESOURCE_DOES_NOT_EXIST":
             return None
         raise TrackingError(f"MLflow's registry cannot be read: {error}") from error

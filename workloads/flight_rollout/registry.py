@@ -17,7 +17,6 @@ CHALLENGER: Final = "challenger"
 PREVIOUS: Final = "previous"
 _PERCENT: Final = "canary_percent"
 _SECONDS: Final = 30
-_UNKNOWN: Final = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 
 
 class RegistryError(Exception):
@@ -154,8 +153,16 @@ class Registry:
         except (urllib3.exceptions.HTTPError, ValueError) as error:
             raise RegistryError(f"MLflow's registry does not answer: {error}") from error
         if answer.status >= 400:
-            if body.get("error_code") in _UNKNOWN:
+            if _says_unknown(body):
                 return None
             message = body.get("message", answer.status)
             raise RegistryError(f"MLflow's registry answers: {message}")
         return body
+
+
+def _says_unknown(body: dict[str, Any]) -> bool:
+    """Tell whether MLflow itself says that it does not know a model, a version or an alias."""
+    code = body.get("error_code")
+    # An alias that nobody has set is a wrong parameter to MLflow, as much else is.
+    missing = code == "INVALID_PARAMETER_VALUE" and "not found" in str(body.get("message"))
+    return missing or code == "RESOURCE_DOES_NOT_EXIST"

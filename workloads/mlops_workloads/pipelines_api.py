@@ -199,11 +199,17 @@ class PipelinesApi:
                 f"Kubeflow Pipelines does not answer at {self.url}: {error}; look at the pods of "
                 "namespace kubeflow"
             ) from error
+        answer = _object(response)
+        if answer is None:
+            content = response.headers.get("Content-Type", "no content type")
+            raise _UnreachableError(
+                f"Kubeflow Pipelines does not answer at {self.url}, but something else, with "
+                f"{response.status_code} and {content}; check the address and proxies on the way"
+            )
         if response.is_success:
-            found: dict[str, Any] = response.json() if response.content else {}
-            return found
-        message = _message(response)
-        if response.status_code == httpx.codes.NOT_FOUND or "ResourceNotFoundError" in message:
+            return answer
+        message = str(answer.get("error_message") or answer.get("message") or answer)[:500]
+        if _says_not_found(answer):
             raise _NotFoundError(message)
         raise PipelinesApiError(f"Kubeflow Pipelines refused {method} {path}: {message}")
 
@@ -231,9 +237,21 @@ def _run_body(
     }
 
 
-def _message(response: httpx.Response) -> str:
+def _object(response: httpx.Response) -> dict[str, Any] | None:
+    """Return an answer as the API gives it, None for what something else says."""
+    if not response.content and response.is_success:
+        return {}
     try:
         body = response.json()
     except ValueError:
-        return response.text[:500]
-    return str(body.get("error_message") or body.get("message") or body)[:500]
+        return None
+    return body if isinstance(body, dict) else None
+
+
+def _says_not_found(answer: Mapping[str, Any]) -> bool:
+    """Tell whether the API itself says that an object does not exist.
+
+    A proxy on the way, or the API's own gateway for a path that it does not know, also answers 404.
+    """
+    message = str(answer.get("message"))
+    return isinstance(answer.get("code"), int) and "ResourceNotFoundError" in message

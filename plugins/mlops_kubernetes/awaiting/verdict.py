@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -13,19 +13,23 @@ class Verdict:
         ready: it is.
         failed: it is not, and never will be.
         message: what is missing, for the user.
+        warning: what the user may have to do about it; empty where it comes by itself.
+        warn_after: how many seconds to wait before the warning; zero where it is certain.
     """
 
     ready: bool = False
     failed: bool = False
     message: str = ""
+    warning: str = ""
+    warn_after: float = 0.0
 
 
 READY = Verdict(ready=True)
 
 
-def waiting(message: str) -> Verdict:
+def waiting(message: str, *, warning: str = "", warn_after: float = 0.0) -> Verdict:
     """Return the verdict that an object is not ready yet."""
-    return Verdict(message=message)
+    return Verdict(message=message, warning=warning, warn_after=warn_after)
 
 
 def failed(message: str) -> Verdict:
@@ -33,8 +37,20 @@ def failed(message: str) -> Verdict:
     return Verdict(failed=True, message=message)
 
 
+UNCERTAIN_SECONDS: Final = 15.0
+"""After this long without a word from a controller, the user hears that it may be missing."""
+
+
 class Look(Protocol):
-    """Reads other objects of the cluster."""
+    """Reads other objects of the cluster, and knows what was before the wait."""
+
+    @property
+    def before(self) -> dict[str, Any]:
+        """The judged object as the operation left it; empty where there was no operation."""
+
+    @property
+    def seconds(self) -> float:
+        """How long the object has been waited for; endless where nobody waits."""
 
     async def get(self, path: str) -> dict[str, Any] | None:
         """Return an object, None where it does not exist."""

@@ -1,3 +1,4 @@
+import math
 from typing import Any
 
 import pytest
@@ -11,8 +12,10 @@ from mlops_kubernetes.awaiting.jsonpath import JsonPathError, search
 class Shelf:
     """The other objects of a cluster, as an awaiter looks at them."""
 
-    def __init__(self, **objects: Any) -> None:
+    def __init__(self, *, before: Any = None, seconds: float = math.inf, **objects: Any) -> None:
         self.objects = objects
+        self.before: dict[str, Any] = before or {}
+        self.seconds = seconds
 
     async def get(self, path: str) -> dict[str, Any] | None:
         found = self.objects.get(path.rpartition("/")[2])

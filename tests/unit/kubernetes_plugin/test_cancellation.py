@@ -7,7 +7,7 @@ import pytest
 
 from mlops_kubernetes.cancellation import Cancellation, CancelledByUserError
 from mlops_kubernetes.client import Client
-from mlops_kubernetes.discovery import Location
+from mlops_kubernetes.discovery import Discovery, Location
 from mlops_kubernetes.kinds import Endpoint, Kind
 from mlops_kubernetes.kubeconfig import Access
 from mlops_kubernetes.watching import Follower
@@ -18,7 +18,8 @@ def follower() -> Follower:
     kind = Kind("v1", "ConfigMap")
     endpoint = Endpoint("configmaps", namespaced=True)
     location = Location(kind=kind, endpoint=endpoint, namespace="default", name="conf")
-    return Follower(Client(Access(server="https://127.0.0.1:1")), location)
+    client = Client(Access(server="https://127.0.0.1:1"))
+    return Follower(Discovery(client), location)
 
 
 async def turns(number: int) -> None:

@@ -9,6 +9,9 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+# As Kubeflow's API says it.
+NOT_FOUND = {"code": 5, "message": "ResourceNotFoundError: Thing x not found", "details": []}
+
 
 class Kubeflow:
     """What the server holds.
@@ -22,7 +25,7 @@ class Kubeflow:
         experiments: id to name.
         schedules: id to the request's body with its status.
         runs: id to the answers still to give, of which the last is kept.
-        failures: answers to give before the next real one, as (status, body).
+        failures: answers to give before the next real one, as (status, body); a text body is HTML.
     """
 
     def __init__(self) -> None:
@@ -34,7 +37,7 @@ class Kubeflow:
         self.spec: dict[str, Any] = {}
         self.script: list[dict[str, Any]] = []
         self.experiments: dict[str, str] = {}
-        self.failures: list[tuple[int, dict[str, Any]]] = []
+        self.failures: list[tuple[int, dict[str, Any] | str]] = []
 
     def answer(self, method: str, path: str, query: str, body: bytes) -> tuple[int, Any]:
         """Return status and body."""
@@ -43,7 +46,7 @@ class Kubeflow:
         for pattern, name in _ROUTES:
             if match := re.fullmatch(pattern, f"{method} {path}"):
                 found = getattr(self, name)(*match.groups(), query=query, body=body)
-                return (200, found) if found is not None else (404, {"message": "not found"})
+                return (200, found) if found is not None else (404, NOT_FOUND)
         return 501, {"message": f"{method} {path}"}
 
     def list_pipelines(self, *, query: str, body: bytes) -> Any:

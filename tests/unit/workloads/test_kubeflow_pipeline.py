@@ -301,6 +301,38 @@ def test_a_refusal_carries_the_servers_words(kubeflow: Kubeflow) -> None:
         PipelinesApi(kubeflow.url).create_pipeline("x", "")
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        (404, "<h1>no such page</h1>"),
+        (404, {"message": "no such route"}),
+        (404, {"code": 5, "message": "Not Found", "details": []}),
+        (401, "<form>sign in</form>"),
+        (403, {"code": 7, "message": "not for you"}),
+        (302, ""),
+        (200, "<form>sign in</form>"),
+        (500, {"code": 13, "message": "the database is away"}),
+    ],
+    ids=lambda answer: str(answer[0]),
+)
+def test_only_kubeflows_own_word_means_gone(
+    kubeflow: Kubeflow, answer: tuple[int, dict[str, Any] | str]
+) -> None:
+    created = PipelineVersionProvider().create(_version(kubeflow))
+    schedule = RecurringRunProvider().create(_schedule(kubeflow))
+    kubeflow.failures = [answer] * 5
+    for work in (
+        lambda: PipelineVersionProvider().read(created.id, created.outs),
+        lambda: PipelineVersionProvider().delete(created.id, created.outs),
+        lambda: RecurringRunProvider().read(schedule.id, schedule.outs),
+        lambda: RecurringRunProvider().delete(schedule.id, schedule.outs),
+        lambda: PipelineRunProvider().read("run", {"api_url": kubeflow.url}),
+    ):
+        with pytest.raises(PipelinesApiError):
+            work()
+    assert kubeflow.pipelines and kubeflow.schedules
+
+
 def test_a_server_that_is_not_there_is_named() -> None:
     with pytest.raises(PipelinesApiError, match=r"does not answer at http://127\.0\.0\.1:1"):
         PipelinesApi("http://127.0.0.1:1").pipeline_named("x")
