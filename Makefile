@@ -1,6 +1,21 @@
 # Thin on purpose: each target calls the program that does the work.
 STACK ?= dev
 FORMAT ?= text
+FLIGHTS ?= 5
+WEIGHT ?= 10
+TEMPLATE ?= dev
+
+# What a user gives is data: recipes read it from the environment as "$$GIVEN_NAME", so that
+# neither make nor the shell expands it. A branch's name may hold anything.
+GIVEN := STACK FORMAT BASE MONTHS PARAMETERS FRAMEWORK FLIGHTS VERSION WEIGHT KEEP KEEP_TO \
+	RESTORE NAME TTL TEMPLATE PUSH
+$(foreach name,$(GIVEN),$(eval override $(name) := $$(value $(name))))
+$(foreach name,$(GIVEN),$(eval export GIVEN_$(name) := $$(value $(name))))
+
+# Python looks for modules where these say, before the project's own.
+unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP
+# Marks and names are printed in UTF-8, whatever the locale is.
+export PYTHONUTF8 = 1
 export UV = $(or $(MLOPS_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/mlops-platform)/uv/0.13.9/bin/uv
 PYTHON = .venv/bin/python
 STACK_COMMAND = $(PYTHON) -m mlops_stack
@@ -14,52 +29,52 @@ help: ## Show the commands
 
 up: started := $(shell date +%s)
 up: toolchain-in-a-hurry ## From whatever there is to a stack that answers [STACK=dev RESTORE=folder]
-	@$(STACK_COMMAND) up --stack $(STACK) --started $(started) $(if $(RESTORE),--restore '$(RESTORE)')
+	@$(STACK_COMMAND) up --stack "$$GIVEN_STACK" --started $(started) $(if $(GIVEN_RESTORE),--restore "$$GIVEN_RESTORE")
 
 # Beside a page for reviewers or machines, progress goes where errors go.
 preview: ## What `make up` would change [STACK=dev FORMAT=text|markdown|json BASE=file]
-	@$(MAKE) --no-print-directory toolchain-in-a-hurry $(if $(filter text,$(FORMAT)),,>&2)
-	@$(STACK_COMMAND) preview --stack $(STACK) --format $(FORMAT) $(if $(BASE),--base '$(BASE)')
+	@$(MAKE) --no-print-directory toolchain-in-a-hurry $(if $(filter text,$(GIVEN_FORMAT)),,>&2)
+	@$(STACK_COMMAND) preview --stack "$$GIVEN_STACK" --format "$$GIVEN_FORMAT" $(if $(GIVEN_BASE),--base "$$GIVEN_BASE")
 
 run: ## Run the pipeline and follow it [MONTHS=1-3] [PARAMETERS="iterations=200 leaves=15"]
-	@$(STACK_COMMAND) run --stack $(STACK) --months "$(MONTHS)" $(PARAMETERS)
+	@$(STACK_COMMAND) run --stack "$$GIVEN_STACK" --months "$$GIVEN_MONTHS" --parameters "$$GIVEN_PARAMETERS"
 
 train: ## A network, trained on two workers: FRAMEWORK=pytorch|tensorflow [MONTHS=1-3] [PARAMETERS="epochs=8"]
-	@$(STACK_COMMAND) train --stack $(STACK) --framework '$(FRAMEWORK)' --months "$(MONTHS)" $(PARAMETERS)
+	@$(STACK_COMMAND) train --stack "$$GIVEN_STACK" --framework "$$GIVEN_FRAMEWORK" --months "$$GIVEN_MONTHS" --parameters "$$GIVEN_PARAMETERS"
 
 predict: ## Real flights, and what each serving engine says of them [STACK=dev FLIGHTS=5]
-	@$(STACK_COMMAND) predict --stack $(STACK) --flights '$(or $(FLIGHTS),5)'
+	@$(STACK_COMMAND) predict --stack "$$GIVEN_STACK" --flights "$$GIVEN_FLIGHTS"
 
 canary: ## A version with a share of the requests, beside the champion: VERSION=2 [WEIGHT=10]
-	@$(STACK_COMMAND) canary --stack $(STACK) --version '$(VERSION)' --weight '$(or $(WEIGHT),10)'
+	@$(STACK_COMMAND) canary --stack "$$GIVEN_STACK" --version "$$GIVEN_VERSION" --weight "$$GIVEN_WEIGHT"
 
 promote: ## The version that is tried becomes the champion
-	@$(STACK_COMMAND) promote --stack $(STACK)
+	@$(STACK_COMMAND) promote --stack "$$GIVEN_STACK"
 
 rollback: ## End a trial; without one, the champion of before serves again
-	@$(STACK_COMMAND) rollback --stack $(STACK)
+	@$(STACK_COMMAND) rollback --stack "$$GIVEN_STACK"
 
 status: ## Where everything is, and whether it answers [STACK=dev]
-	@$(STACK_COMMAND) status --stack $(STACK)
+	@$(STACK_COMMAND) status --stack "$$GIVEN_STACK"
 
 down: bootstrap ## Destroy the stack, and prove that nothing is left [STACK=dev KEEP=models KEEP_TO=folder]
-	@$(STACK_COMMAND) down --stack $(STACK) --keep '$(KEEP)' --keep-to '$(KEEP_TO)'
+	@$(STACK_COMMAND) down --stack "$$GIVEN_STACK" --keep "$$GIVEN_KEEP" --keep-to "$$GIVEN_KEEP_TO"
 
 env: toolchain-in-a-hurry ## An environment that expires: NAME=pr-123 TTL=4h [TEMPLATE=dev KEEP=models RESTORE=folder]
-	@$(PYTHON) -m mlops_stack.environments create --name "$(NAME)" --ttl "$(TTL)" --template "$(or $(TEMPLATE),dev)" \
-		--keep "$(KEEP)" $(if $(RESTORE),--restore '$(RESTORE)')
+	@$(PYTHON) -m mlops_stack.environments create --name "$$GIVEN_NAME" --ttl "$$GIVEN_TTL" --template "$$GIVEN_TEMPLATE" \
+		--keep "$$GIVEN_KEEP" $(if $(GIVEN_RESTORE),--restore "$$GIVEN_RESTORE")
 
 envs: ## List the environments, and the time each has left [FORMAT=json]
-	@$(PYTHON) -m mlops_stack.environments list --format "$(FORMAT)"
+	@$(PYTHON) -m mlops_stack.environments list --format "$$GIVEN_FORMAT"
 
 reap: bootstrap ## Destroy the environments that have expired [KEEP=models]
-	@$(PYTHON) -m mlops_stack.environments reap --keep "$(KEEP)"
+	@$(PYTHON) -m mlops_stack.environments reap --keep "$$GIVEN_KEEP"
 
 rehearse: toolchain ## The AWS stack up and down without an account: moto plays AWS
 	@$(STACK_COMMAND) rehearse
 
 images: toolchain ## Push the images to a registry that nodes pull from: PUSH=host/folder
-	@$(STACK_COMMAND) images --push '$(PUSH)'
+	@$(STACK_COMMAND) images --push "$$GIVEN_PUSH"
 
 bootstrap:
 	@toolchain/bootstrap.sh

@@ -28,7 +28,7 @@ _INPUTS = (
 _OUTPUTS = ("kubeconfig", "node_address", "resolved_network")
 
 
-class ImageNotBuiltError(Exception):
+class ImageNotBuiltError(pulumi.RunError):
     """The toolchain holds another version of an image than the program asks for."""
 
 

@@ -10,7 +10,7 @@ import yaml
 from mlops_infra.cluster import ClusterAccess
 
 
-class KubeconfigError(Exception):
+class KubeconfigError(pulumi.RunError):
     """The kubeconfig cannot be used; the message says why and what to do."""
 
 

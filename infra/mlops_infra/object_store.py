@@ -1,11 +1,14 @@
 """S3 calls that the bucket and dataset resources share; no Pulumi in here."""
 
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
+
+from mlops_infra import direct
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -35,13 +38,19 @@ class Connection:
 
 
 def client(connection: Connection) -> "S3Client":
-    """Return an S3 client that gives up after bounded retries."""
+    """Return an S3 client that gives up after bounded retries.
+
+    A store at a private address is the stack's own: whatever the shell says of AWS (profile, files,
+    endpoints, certificates) or of a proxy is somebody else's business and is not read.
+    """
     # Imported here: the Pulumi program registers buckets but never talks to S3, and each preview
     # would pay for the import.
     import boto3  # noqa: PLC0415
     from botocore.config import Config  # noqa: PLC0415
 
+    own = direct.is_private(connection.endpoint)
     session = boto3.session.Session(
+        botocore_session=_isolated_session() if own else None,
         aws_access_key_id=connection.access_key,
         aws_secret_access_key=connection.secret_key,
         region_name=connection.region,
@@ -53,12 +62,27 @@ def client(connection: Connection) -> "S3Client":
             connect_timeout=5,
             read_timeout=60,
             retries={"max_attempts": 4, "mode": "standard"},
-            s3={"addressing_style": "path"},
+            s3={"addressing_style": "path", "us_east_1_regional_endpoint": "regional"},
+            # An empty mapping would mean: those of the environment.
+            proxies={"http": None, "https": None} if own else None,
             # Newer defaults add trailing checksums that not every gateway understands.
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
         ),
     )
+
+
+def _isolated_session() -> Any:
+    """Return botocore's session without any variable of the environment or file of the user."""
+    from botocore import configprovider, session  # noqa: PLC0415
+
+    known = configprovider.BOTOCORE_DEFAUT_SESSION_VARIABLES
+    variables = {
+        name: (key, None, default, cast) for name, (key, _, default, cast) in known.items()
+    }
+    for file in ("config_file", "credentials_file"):
+        variables[file] = (None, None, os.devnull, None)
+    return session.Session(session_vars=variables)
 
 
 def bucket_name_problem(bucket: str) -> str | None:

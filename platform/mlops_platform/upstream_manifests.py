@@ -4,10 +4,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pulumi
+
 Manifest = dict[str, Any]
 
 
-class ManifestsError(Exception):
+class ManifestsError(pulumi.RunError):
     """Upstream's manifests are not what this project changes; the message says where."""
 
 

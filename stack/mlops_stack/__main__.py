@@ -1,20 +1,34 @@
 """Entry point of the Makefile's commands: `python -m mlops_stack up --stack dev`."""
 
 import argparse
+import shlex
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from mlops_stack import environment, report
+from mlops_stack import ambient, environment, report
+from mlops_stack.arguments import OneLineParser
 
 if TYPE_CHECKING:
     from mlops_stack.pulumi_cli import Stack
 
+_NOTHING_CHANGED: Final = "nothing was changed"
+_GO_ON: Final = "run the same command again to go on"
+# What a user does after Ctrl-C; commands that are not here only read.
+_AFTER_INTERRUPTION: Final = {
+    "up": f"{_GO_ON}, or `make down` to remove what is there",
+    "down": _GO_ON,
+    "canary": f"{_GO_ON}, or `make rollback`",
+    "promote": _GO_ON,
+    "rollback": _GO_ON,
+}
+
 
 def main() -> int:
     """Run a command; return the process's exit code."""
-    parser = argparse.ArgumentParser(prog="mlops_stack", description=__doc__)
+    ambient.apply()
+    parser = OneLineParser(prog="mlops_stack", description=__doc__)
     parser.add_argument(
         "command",
         choices=[
@@ -29,7 +43,10 @@ def main() -> int:
     parser.add_argument("--months", default="", help="training months of a run, as 3 or 1-3")
     parser.add_argument("--framework", default="", help="of a training: pytorch or tensorflow")
     parser.add_argument(
-        "parameters", nargs="*", metavar="NAME=VALUE", help="further parameters of a run"
+        "assignments", nargs="*", metavar="NAME=VALUE", help="further parameters of a run"
+    )
+    parser.add_argument(
+        "--parameters", default="", help="the same as one text, in which a shell's quotes hold"
     )
     parser.add_argument(
         "--format",
@@ -80,8 +97,18 @@ def main() -> int:
         report.error(str(problem))
         return 1
     except KeyboardInterrupt:
-        report.error("interrupted; run the same command again to go on, or `make down`")
+        report.error(f"interrupted; {_AFTER_INTERRUPTION.get(arguments.command, _NOTHING_CHANGED)}")
         return 130
+
+
+def _assignments(arguments: argparse.Namespace) -> list[str]:
+    """Return the parameters of a run, each as NAME=VALUE."""
+    try:
+        return [*arguments.assignments, *shlex.split(arguments.parameters)]
+    except ValueError as error:
+        from mlops_stack.parameters import AssignmentError  # noqa: PLC0415
+
+        raise AssignmentError(f"PARAMETERS={arguments.parameters}: {error}") from error
 
 
 def _rehearse() -> int:
@@ -126,7 +153,7 @@ def _run(arguments: argparse.Namespace, stack: "Stack") -> int:
         case "run":
             from mlops_stack.run import run  # noqa: PLC0415
 
-            run(stack, months=arguments.months, assignments=arguments.parameters)
+            run(stack, months=arguments.months, assignments=_assignments(arguments))
         case "train":
             from mlops_stack.train import train  # noqa: PLC0415
 
@@ -134,7 +161,7 @@ def _run(arguments: argparse.Namespace, stack: "Stack") -> int:
                 stack,
                 framework=arguments.framework,
                 training_months=arguments.months,
-                assignments=arguments.parameters,
+                assignments=_assignments(arguments),
             )
         case "predict":
             from mlops_stack.predict import predict  # noqa: PLC0415
@@ -168,16 +195,33 @@ def _serve(stack: "Stack", arguments: argparse.Namespace) -> None:
 def _up(stack: "Stack", arguments: argparse.Namespace) -> bool:
     from mlops_stack.environments import records, smoke_test  # noqa: PLC0415
     from mlops_stack.locks import working_on  # noqa: PLC0415
+    from mlops_stack.pulumi_cli import PulumiError  # noqa: PLC0415
     from mlops_stack.up import up  # noqa: PLC0415
 
     with working_on(stack.name, "make up"):
-        up(stack, started=arguments.started, restore=arguments.restore)
+        try:
+            up(stack, started=arguments.started, restore=arguments.restore)
+        except PulumiError:
+            _show_way_in(stack)
+            raise
         if not stack.from_template or not records.read(stack.name):
             return True
         # Its start may have failed, or a reaping that somebody changed their mind about.
         healthy = smoke_test.smoke_test(stack, stack.settings())
         records.write(stack, state="up" if healthy else "failed")
         return healthy
+
+
+def _show_way_in(stack: "Stack") -> None:
+    """Print how to look into the embedded cluster of an update that failed: it has no outputs."""
+    from mlops_infra.node import cluster  # noqa: PLC0415
+
+    info = cluster.read(stack.name).info
+    if info is not None and stack.settings().cluster_provider == "embedded":
+        report.plain(
+            f"look into the cluster: . ./env.sh; kubectl --kubeconfig {info.kubeconfig_path} "
+            "get pods --all-namespaces"
+        )
 
 
 def _down(stack: "Stack", arguments: argparse.Namespace) -> bool:

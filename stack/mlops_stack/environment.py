@@ -7,6 +7,7 @@ import shlex
 import tempfile
 from pathlib import Path
 
+from mlops_stack import ambient
 from mlops_toolchain import layout
 
 
@@ -56,6 +57,7 @@ def variables() -> dict[str, str]:
     if not theirs and "PULUMI_CONFIG_PASSPHRASE" not in os.environ:
         ours["PULUMI_CONFIG_PASSPHRASE_FILE"] = str(passphrase_file())
     chosen = {name: os.environ.get(name) or value for name, value in ours.items()}
+    chosen |= ambient.variables(os.environ)
     tools = str(layout.bin_dir())
     path = os.environ.get("PATH", os.defpath).split(os.pathsep)
     chosen["PATH"] = os.pathsep.join([tools, *(entry for entry in path if entry != tools)])

@@ -10,6 +10,7 @@ from flight_rollout import labelled_sample
 from flight_rollout.engine import Answer
 from flight_rollout.engines import ENGINES
 from flight_rollout.labelled_sample import Sample
+from mlops_infra import direct
 from mlops_stack import report
 from mlops_stack.pulumi_cli import PulumiError, Stack
 from mlops_stack.serving import TITLES
@@ -75,7 +76,8 @@ def ask(outputs: Mapping[str, Any], flights: int) -> Said:
             continue
         path, body = engine.request(sample.rows)
         try:
-            found = httpx.post(f"{url}/{path}", json=body, timeout=_TIMEOUT_SECONDS)
+            with direct.client(timeout=_TIMEOUT_SECONDS) as client:
+                found = client.post(f"{url}/{path}", json=body)
             found.raise_for_status()
             answers[name] = engine.answer(found.json())
         except (httpx.HTTPError, ValueError) as error:

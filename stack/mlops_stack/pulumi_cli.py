@@ -245,6 +245,12 @@ class Stack:
         stacks = json.loads(cls("")._capture("stack", "ls", "--json"))
         return [cls._short(stack["name"]) for stack in stacks]
 
+    @staticmethod
+    def configured() -> list[str]:
+        """Return the names of the stacks that have a file in this checkout."""
+        files = layout.checkout().glob("Pulumi.*.yaml")
+        return sorted(file.name.removeprefix("Pulumi.").removesuffix(".yaml") for file in files)
+
     def tags(self) -> dict[str, str]:
         """Return the stack's tags."""
         tags: dict[str, str] = json.loads(

@@ -11,6 +11,11 @@ def plain(text: str) -> None:
     print(text, flush=True)
 
 
+def note(text: str) -> None:
+    """Print what a user should know beside a page that goes to standard output."""
+    print(text, file=sys.stderr, flush=True)
+
+
 def error(text: str) -> None:
     """Print an error where errors belong."""
     print(f"✗ {text}", file=sys.stderr, flush=True)

@@ -35,7 +35,7 @@ _CRON_FIELDS = 6
 _LAST_MONTH_WITH_SUCCESSOR = 11
 
 
-class SettingsError(Exception):
+class SettingsError(pulumi.RunError):
     """The stack's configuration is wrong; the message names each key and the remedy."""
 
 

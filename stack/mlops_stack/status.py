@@ -2,13 +2,8 @@
 
 from typing import Any
 
-import httpx
-
-from mlops_stack import report
+from mlops_stack import probes, report
 from mlops_stack.pulumi_cli import Stack
-
-_TIMEOUT_SECONDS = 5
-
 
 _HEADLINE = ("roc_auc", "average_precision", "brier_score", "log_loss", "base_rate")
 
@@ -96,30 +91,8 @@ def status(stack: Stack) -> bool:
     outputs = stack.outputs_when_up(needed)
     report.table(rows(stack.name, outputs))
     healthy = True
-    for name, url in _probes(outputs).items():
-        answer = _probe(url)
-        healthy = healthy and answer == "answers"
-        report.plain(f"{'✓' if answer == 'answers' else '✗'} {name} {answer}")
+    for name, probe in probes.of(outputs).items():
+        problem = probe()
+        healthy = healthy and problem is None
+        report.plain(f"✓ {name} answers" if problem is None else f"✗ {name} {problem}")
     return healthy
-
-
-def _probes(outputs: dict[str, Any]) -> dict[str, str]:
-    probes = {}
-    if "mlflow_url" in outputs:
-        probes["MLflow"] = f"{outputs['mlflow_url']}/health"
-        probes["Kubeflow API"] = f"{outputs['kubeflow_url']}/apis/v1beta1/healthz"
-    if outputs.get("s3_access_key"):  # AWS's own S3 has no keys of the stack, and no such page
-        probes["S3"] = f"{outputs['s3_url']}/health"
-    if ui := outputs.get("kubeflow_ui_url"):
-        probes["Kubeflow UI"] = f"{ui}/apis/v2beta1/healthz"
-    if notebook := outputs.get("notebook_address"):
-        probes["Notebook"] = f"{notebook}/login"
-    return probes
-
-
-def _probe(url: str) -> str:
-    try:
-        httpx.get(url, timeout=_TIMEOUT_SECONDS).raise_for_status()
-    except httpx.HTTPError as problem:
-        return f"does not answer ({type(problem).__name__}); run `make up` to restart it"
-    return "answers"

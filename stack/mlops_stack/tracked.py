@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-import httpx
+from mlops_infra import direct
 
 _HEADLINE = ("roc_auc", "average_precision", "brier_score", "log_loss")
 
@@ -41,7 +41,7 @@ def find(mlflow_url: str, experiment: str, *, tag: str, value: str) -> Tracked |
         httpx.HTTPError: the server does not answer.
     """
     api = f"{mlflow_url}/api/2.0/mlflow"
-    with httpx.Client(timeout=30) as client:
+    with direct.client(timeout=30) as client:
         answer = client.get(
             f"{api}/experiments/get-by-name", params={"experiment_name": experiment}
         )

@@ -29,7 +29,7 @@ def _client(props: dict[str, Any]) -> "S3Client":
     return object_store.client(Connection(**{key: props[key] for key in _CONNECTION}))
 
 
-class DatasetNotBuiltError(Exception):
+class DatasetNotBuiltError(pulumi.RunError):
     """The toolchain has not made the data set on this machine."""
 
 

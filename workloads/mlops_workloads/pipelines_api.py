@@ -10,6 +10,8 @@ from typing import Any
 
 import httpx
 
+from mlops_infra import direct
+
 _V2 = "/apis/v2beta1"
 _TIMEOUT_SECONDS = 30
 _PAGE = 100
@@ -30,8 +32,7 @@ class PipelinesApi:
     def __init__(self, url: str) -> None:
         self.url = url
         # A server that was just restarted refuses connections for a moment.
-        transport = httpx.HTTPTransport(retries=3)
-        self._client = httpx.Client(base_url=url, timeout=_TIMEOUT_SECONDS, transport=transport)
+        self._client = direct.client(retries=3, base_url=url, timeout=_TIMEOUT_SECONDS)
 
     def pipeline_named(self, name: str) -> str | None:
         """Return the id of the pipeline with that name, or None."""

@@ -1,12 +1,12 @@
 """`make env`, `make envs`, `make reap`."""
 
-import argparse
 import sys
 from pathlib import Path
 
 from mlops_infra.node.errors import NodeError
 from mlops_policies.rules import PolicyConfigError
-from mlops_stack import report
+from mlops_stack import ambient, report
+from mlops_stack.arguments import OneLineParser
 from mlops_stack.environments import creation, listing, reaping
 from mlops_stack.keeping.errors import ArchiveError, KeepError
 from mlops_stack.locks import BusyError
@@ -16,7 +16,8 @@ from mlops_stack.settings import SettingsError
 
 def main() -> int:
     """Run a command; return the process's exit code."""
-    parser = argparse.ArgumentParser(prog="mlops_stack.environments", description=__doc__)
+    ambient.apply()
+    parser = OneLineParser(prog="mlops_stack.environments", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     making = commands.add_parser("create")
     making.add_argument("--name", required=True)

@@ -2,6 +2,7 @@
 
 import httpx
 
+from mlops_infra import direct
 from mlops_stack import report
 from mlops_stack.pulumi_cli import Stack
 from mlops_stack.settings import Settings
@@ -33,11 +34,11 @@ def _model_is_registered(stack: Stack) -> bool:
     outputs = stack.outputs()
     try:
         name, version = outputs["model_name"], outputs["model_version"]
-        answer = httpx.get(
-            f"{outputs['mlflow_url']}/api/2.0/mlflow/model-versions/get",
-            params={"name": name, "version": version},
-            timeout=_TIMEOUT_SECONDS,
-        )
+        with direct.client(timeout=_TIMEOUT_SECONDS) as client:
+            answer = client.get(
+                f"{outputs['mlflow_url']}/api/2.0/mlflow/model-versions/get",
+                params={"name": name, "version": version},
+            )
         answer.raise_for_status()
     except KeyError as missing:
         report.plain(f"✗ the stack has no output {missing}: its pipeline has registered no model")

@@ -27,8 +27,13 @@ def preview(stack: Stack, *, form: Form, base: Path | None = None) -> bool:
         PulumiError: Pulumi failed; it has said why.
     """
     compared = None if base is None else summary.read_base(base)
-    stack.ensure()
+    new = not stack.exists()
     with contextlib.ExitStack() as plugins:
+        if new:
+            _say_where_it_comes_from(stack)
+            # What was only looked at leaves nothing behind.
+            plugins.callback(stack.remove)
+        stack.ensure()
         variables: dict[str, str] = {}
         notes: tuple[str, ...] = ()
         if stack.aws_region() and not without_aws.aws_can_be_asked():
@@ -44,3 +49,12 @@ def preview(stack: Stack, *, form: Form, base: Path | None = None) -> bool:
     page = summary.render(read) if form == "json" else markdown.render(read, compared)
     report.plain(page.rstrip("\n"))
     return found.succeeded
+
+
+def _say_where_it_comes_from(stack: Stack) -> None:
+    if not stack.file().exists():
+        stacks = ", ".join(stack.configured()) or "none"
+        report.note(
+            f"there is no stack {stack.name} and no {stack.file().name}: this is a new stack with "
+            f"every setting at its default (stacks with a file here: {stacks})"
+        )

@@ -12,6 +12,7 @@ from typing import Final
 
 import httpx
 
+from mlops_infra import direct
 from mlops_stack.rehearsal.errors import RehearsalError
 
 REGION: Final = "eu-central-1"
@@ -69,8 +70,9 @@ def _await(endpoint: str, process: subprocess.Popen[bytes]) -> None:
     end = time.monotonic() + _START_SECONDS
     while time.monotonic() < end and process.poll() is None:
         try:
-            if httpx.get(f"{endpoint}/moto-api/").is_success:
-                return
+            with direct.client() as client:
+                if client.get(f"{endpoint}/moto-api/").is_success:
+                    return
         except httpx.TransportError:
             time.sleep(0.2)
     raise RehearsalError("the moto server did not start; run `uv sync --locked` and try again")

@@ -1,7 +1,10 @@
 """Parameters as users write them on a command line."""
 
+import sys
+
 import pytest
 
+from mlops_stack.__main__ import main
 from mlops_stack.parameters import AssignmentError, parse
 
 
@@ -31,3 +34,23 @@ def test_fields_of_an_object_need_no_quotes() -> None:
 def test_what_is_no_assignment_is_refused(assignments: list[str], message: str) -> None:
     with pytest.raises(AssignmentError, match=message):
         parse(assignments)
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["preview", "--format", "html"], "✗ FORMAT=: invalid choice: 'html'"),
+        (["train", "--framework"], "✗ FRAMEWORK=: expected one argument"),
+        (["run", "--parameters", "a='b"], "✗ PARAMETERS=a='b: No closing quotation"),
+    ],
+)
+def test_wrong_arguments_are_one_line(
+    words: list[str], line: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["mlops_stack", *words])
+    with pytest.raises(SystemExit) as ended:
+        sys.exit(main())
+    assert ended.value.code
+    said = capsys.readouterr().err
+    assert said.startswith(line)
+    assert said.count("\n") == 1
