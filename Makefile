@@ -79,8 +79,8 @@ images: toolchain ## Push the images to a registry that nodes pull from: PUSH=ho
 bootstrap:
 	@toolchain/bootstrap.sh
 
-toolchain: bootstrap ## Obtain every pinned program, image and data set
-	@$(PYTHON) -m mlops_toolchain build
+toolchain: bootstrap ## Obtain every pinned program, image and data set [KUBERNETES=another version]
+	@$(PYTHON) -m mlops_toolchain build $(if $(KUBERNETES),--kubernetes '$(KUBERNETES)')
 
 # Without optional artefacts that would keep the user waiting.
 toolchain-in-a-hurry: bootstrap

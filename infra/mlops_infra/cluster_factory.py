@@ -17,7 +17,7 @@ class ClusterArgs:
         provider: who runs Kubernetes.
         cluster_name: name of a cluster that the stack makes.
         images: references of the project's images that must be in it.
-        kubernetes_version: version of an embedded cluster.
+        kubernetes_version: version of an embedded cluster, or "auto".
         network: network of an embedded cluster.
         reserved_memory: memory that an embedded cluster's pods leave free.
         reserved_cpu: CPU that an embedded cluster's pods leave free.

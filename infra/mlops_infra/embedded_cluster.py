@@ -41,16 +41,19 @@ class EmbeddedClusterProvider(ResourceProvider):
 
     serialize_as_secret_always = False
 
-    def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
-        """Refuse a specification that cannot be built."""
+    def check(self, olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
+        """Refuse a specification that cannot be built, or that would cost the cluster's data."""
         # The node's modules load where the work is done, not in the program that describes it;
         # so do they below.
+        from mlops_infra.node import cluster  # noqa: PLC0415
         from mlops_infra.node.errors import InvalidSpecError  # noqa: PLC0415
 
         try:
-            _spec(news)
+            spec = _spec(news)
         except InvalidSpecError as error:
             return CheckResult(news, [CheckFailure("name", str(error))])
+        if olds and (refusal := cluster.version_refusal(spec)):
+            return CheckResult(news, [CheckFailure("kubernetes_version", refusal)])
         return CheckResult(news, [])
 
     def create(self, props: dict[str, Any]) -> CreateResult:
@@ -152,7 +155,8 @@ class EmbeddedClusterArgs:
 
     Attributes:
         name: names the node and its state folder.
-        kubernetes_version: version that the toolchain has built.
+        kubernetes_version: one that the toolchain makes; "auto" for that which the cluster has, or
+            the toolchain's default for a new one.
         network: CIDR of /16 to /20, or "auto".
         reserved_memory: memory that pods leave free, as a Kubernetes quantity.
         reserved_cpu: CPU that pods leave free, as a Kubernetes quantity.

@@ -136,7 +136,7 @@ class Settings(BaseModel):
     )
 
     cluster_provider: Literal["embedded", "kind", "existing", "eks"] = "embedded"
-    kubernetes_version: str = Field("1.34.4", pattern=r"^1\.[0-9]+\.[0-9]+$")
+    kubernetes_version: str = Field("auto", pattern=r"^(auto|1\.[0-9]+\.[0-9]+)$")
     cluster_network: Annotated[str, AfterValidator(_network)] = "auto"
     cluster_reserved_memory: Quantity = "512Mi"
     cluster_reserved_cpu: Quantity = "200m"

@@ -1,6 +1,6 @@
 """`python -m mlops_toolchain COMMAND`.
 
-build [--hurry] [NAME …] | status [--json] | prune [--build-caches]
+build [--hurry] [--kubernetes VERSION] [NAME …] | status [--json] | prune [--build-caches]
 """
 
 import argparse
@@ -9,7 +9,7 @@ import signal
 import sys
 import time
 
-from mlops_toolchain import view
+from mlops_toolchain import kubernetes, view
 from mlops_toolchain.errors import ToolchainError
 
 
@@ -24,6 +24,12 @@ def main() -> int:
         action="store_true",
         help="leave out optional ones that take longer than the rest",
     )
+    build.add_argument(
+        "--kubernetes",
+        default="",
+        metavar="VERSION",
+        help="also what a node of that version needs, if it is not the default one",
+    )
     status = commands.add_parser("status", help="what is there")
     status.add_argument("--json", action="store_true")
     prune = commands.add_parser("prune", help="remove results that are no longer wanted")
@@ -36,7 +42,10 @@ def main() -> int:
             signal.signal(number, signal.default_int_handler)
     try:
         if arguments.command == "build":
+            beside = kubernetes.artefact_names(arguments.kubernetes)
             _build(arguments.names, in_a_hurry=arguments.hurry)
+            if beside:
+                _build(list(beside), in_a_hurry=False)
         elif arguments.command == "status":
             from mlops_toolchain.status import show  # noqa: PLC0415
 

@@ -61,6 +61,7 @@ class Artefact:
             the disk check.
         temporary_megabytes: rough size of what its build removes again in the end.
         optional: a stack works without it: `up` neither waits for it nor fails with it.
+        on_request: it is made only when it is named: few stacks ever ask for it.
     """
 
     name: str
@@ -72,3 +73,4 @@ class Artefact:
     megabytes: int = 50
     temporary_megabytes: int = 0
     optional: bool = False
+    on_request: bool = False

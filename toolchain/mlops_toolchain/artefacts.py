@@ -1,5 +1,9 @@
-"""Every artefact that a stack needs, with its pin. Versions are changed here and in go.mod."""
+"""Every artefact that a stack needs, with its pin.
 
+Versions are changed here and in go.mod; those of Kubernetes in `kubernetes`.
+"""
+
+from mlops_toolchain import kubernetes
 from mlops_toolchain.artefact import Artefact
 from mlops_toolchain.recipes.c_program import CProgram
 from mlops_toolchain.recipes.dataset import FlightsDataset
@@ -22,7 +26,7 @@ from mlops_toolchain.recipes.module_manifests import ModuleManifests
 from mlops_toolchain.recipes.node import NodeRuntime
 from mlops_toolchain.recipes.python_packages import PythonPackages
 
-KUBERNETES = "1.34.4"
+KUBERNETES = kubernetes.DEFAULT
 ETCD = "3.6.13"
 COREDNS = "1.12.4"
 PAUSE = "3.10.1"
@@ -85,27 +89,42 @@ _PROGRAMS = (
 
 # How often the kubelet looks at its containers and volumes, and Argo's executor at its processes: a
 # Pod that a pipeline's step waits for is held up by each several times (docs/decisions/0013).
-_KUBELET_EDITS = (
+_KUBELET_PERIOD = Edit(
+    file="pkg/kubelet/kubelet.go",
+    old="genericPlegRelistPeriod    = time.Second * 1\n",
+    new="genericPlegRelistPeriod    = time.Millisecond * 200\n",
+)
+# Changes come in groups: after one, the next is looked for more often for a while.
+_KUBELET_CHANGED_AT = Edit(
+    file="pkg/kubelet/pleg/generic.go",
+    old="\trelistLock sync.Mutex\n",
+    new="\trelistLock sync.Mutex\n\tchangedAt time.Time\n",
+)
+_KUBELET_VOLUMES = tuple(
     Edit(
-        file="pkg/kubelet/kubelet.go",
-        old="genericPlegRelistPeriod    = time.Second * 1\n",
-        new="genericPlegRelistPeriod    = time.Millisecond * 200\n",
-    ),
-    # Changes come in groups: after one, the next is looked for more often for a while.
-    Edit(
-        file="pkg/kubelet/pleg/generic.go",
-        old="\trelistLock sync.Mutex\n",
-        new="\trelistLock sync.Mutex\n\tchangedAt time.Time\n",
-    ),
-    Edit(
-        file="pkg/kubelet/pleg/generic.go",
-        old="\t\t// Update the internal storage and send out the events.\n",
-        new="\t\tg.changedAt = timestamp\n",
-    ),
-    Edit(
-        file="pkg/kubelet/pleg/generic.go",
-        old="go wait.Until(g.Relist, g.relistDuration.RelistPeriod, g.stopCh)\n",
-        new="""\
+        file="pkg/kubelet/volumemanager/volume_manager.go",
+        old=f"{name} = {upstream} * time.Millisecond\n",
+        new=f"{name} = 50 * time.Millisecond\n",
+    )
+    for name, upstream in (
+        ("podAttachAndMountRetryInterval", 300),
+        ("reconcilerLoopSleepPeriod", 100),
+        ("desiredStateOfWorldPopulatorLoopSleepPeriod", 100),
+    )
+)
+_KUBELET_EDITS = {
+    "1.34": (
+        _KUBELET_PERIOD,
+        _KUBELET_CHANGED_AT,
+        Edit(
+            file="pkg/kubelet/pleg/generic.go",
+            old="\t\t// Update the internal storage and send out the events.\n",
+            new="\t\tg.changedAt = timestamp\n",
+        ),
+        Edit(
+            file="pkg/kubelet/pleg/generic.go",
+            old="go wait.Until(g.Relist, g.relistDuration.RelistPeriod, g.stopCh)\n",
+            new="""\
 go wait.Until(func() {
 			g.Relist()
 			for g.clock.Since(g.changedAt) < 2*time.Second {
@@ -114,20 +133,44 @@ go wait.Until(func() {
 			}
 		}, g.relistDuration.RelistPeriod, g.stopCh)
 """,
+        ),
+        *_KUBELET_VOLUMES,
     ),
-    *(
+    "1.37": (
+        _KUBELET_PERIOD,
+        _KUBELET_CHANGED_AT,
         Edit(
-            file="pkg/kubelet/volumemanager/volume_manager.go",
-            old=f"{name} = {upstream} * time.Millisecond\n",
-            new=f"{name} = 50 * time.Millisecond\n",
-        )
-        for name, upstream in (
-            ("podAttachAndMountRetryInterval", 300),
-            ("reconcilerLoopSleepPeriod", 100),
-            ("desiredStateOfWorldPopulatorLoopSleepPeriod", 100),
-        )
+            file="pkg/kubelet/pleg/generic.go",
+            old="\t// Update the internal storage and send out the events.\n",
+            new="\tg.changedAt = g.clock.Now()\n",
+        ),
+        *(
+            Edit(
+                file="pkg/kubelet/pleg/generic.go",
+                old=f"g.globalRelistTimer.Reset(g.relistDuration.RelistPeriod)\n{following}",
+                new=f"g.globalRelistTimer.Reset(g.untilNextRelist())\n{following}",
+            )
+            for following in ("\t\treturn true\n", "\tcase req :=")
+        ),
+        Edit(
+            file="pkg/kubelet/pleg/generic.go",
+            old="// This must not be called while the GenericPLEG is running.\n",
+            new="""\
+func (g *GenericPLEG) untilNextRelist() time.Duration {
+	if g.clock.Since(g.changedAt) < 2*time.Second {
+		return 50 * time.Millisecond
+	}
+	return g.relistDuration.RelistPeriod
+}
+
+// This must not be called while the GenericPLEG is running.
+""",
+        ),
+        *_KUBELET_VOLUMES,
     ),
-)
+}
+# toolchain/go has one folder for each minor version.
+_KUBERNETES_MODULES = {"1.34": "kubernetes", "1.37": "kubernetes-1.37"}
 _ARGO_EDITS = (
     Edit(
         file="workflow/executor/emissary/emissary.go",
@@ -147,17 +190,66 @@ def _same(*names: str) -> tuple[tuple[str, str], ...]:
     return tuple((name, name) for name in names)
 
 
-def _kubernetes_variables() -> tuple[tuple[str, str], ...]:
-    major, minor, _ = KUBERNETES.split(".")
+def _kubernetes_variables(version: str) -> tuple[tuple[str, str], ...]:
+    major, minor, _ = version.split(".")
     return tuple(
         (f"{package}.{variable}", value)
         for package in ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
         for variable, value in (
-            ("gitVersion", f"v{KUBERNETES}"),
+            ("gitVersion", f"v{version}"),
             ("gitMajor", major),
             ("gitMinor", minor),
             ("gitTreeState", "clean"),
         )
+    )
+
+
+def _kubernetes_programs(version: str) -> Artefact:
+    """Return a version's programs; only the default one's are on PATH."""
+    minor = kubernetes.minor(version)
+    beside = version != kubernetes.DEFAULT
+    return Artefact(
+        name=kubernetes.programs(version),
+        version=version,
+        licence="Apache-2.0",
+        recipe=EditedGoPrograms(
+            module=_KUBERNETES_MODULES[minor],
+            programs=_same(*_PROGRAMS),
+            variables=_kubernetes_variables(version),
+            path="k8s.io/kubernetes",
+            version=f"v{version}",
+            edits=_KUBELET_EDITS[minor],
+            view=f"{kubernetes.folder(version)}/bin" if beside else "bin",
+        ),
+        needs=("go",),
+        seconds=660,
+        megabytes=4800,
+        optional=beside,
+        on_request=beside,
+    )
+
+
+def _control_plane_image(name: str, version: str) -> Artefact:
+    """Return the image of a program of a version's control plane, by upstream's name."""
+    beside = version != kubernetes.DEFAULT
+    image = kubernetes.image(name, version)
+    return Artefact(
+        name=f"image-{image}",
+        version=version,
+        licence="Apache-2.0",
+        recipe=Image(
+            name=image,
+            dockerfile="scratch",
+            reference=f"registry.k8s.io/{name}:v{version}",
+            files=(("program", kubernetes.programs(version), name),),
+            arguments=(("PROGRAM", name),),
+            view=f"{kubernetes.folder(version)}/images/{name}.tar" if beside else "",
+        ),
+        needs=(kubernetes.programs(version),),
+        seconds=6,
+        megabytes=50,
+        optional=beside,
+        on_request=beside,
     )
 
 
@@ -243,22 +335,7 @@ ARTEFACTS = (
         megabytes=250,
     ),
     # --- programs ---
-    Artefact(
-        name="kubernetes",
-        version=KUBERNETES,
-        licence="Apache-2.0",
-        recipe=EditedGoPrograms(
-            module="kubernetes",
-            programs=_same(*_PROGRAMS),
-            variables=_kubernetes_variables(),
-            path="k8s.io/kubernetes",
-            version=f"v{KUBERNETES}",
-            edits=_KUBELET_EDITS,
-        ),
-        needs=("go",),
-        seconds=660,
-        megabytes=4800,
-    ),
+    *(_kubernetes_programs(version) for version in kubernetes.VERSIONS),
     Artefact(
         name="pulumi",
         version=PULUMI,
@@ -740,14 +817,9 @@ ARTEFACTS = (
     ),
     # --- images ---
     *(
-        _program_image(
-            name,
-            "kubernetes",
-            KUBERNETES,
-            "Apache-2.0",
-            reference=f"registry.k8s.io/{name}:v{KUBERNETES}",
-        )
-        for name in ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
+        _control_plane_image(name, version)
+        for version in kubernetes.VERSIONS
+        for name in kubernetes.CONTROL_PLANE
     ),
     # kubeadm and the kubelet ask for these by upstream's names.
     _program_image("etcd", "etcd", ETCD, "Apache-2.0", reference=f"registry.k8s.io/etcd:{ETCD}"),

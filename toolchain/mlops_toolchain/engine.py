@@ -22,7 +22,9 @@ _SECONDS_BETWEEN_LOOKS = 0.2
 
 
 def closure(names: Iterable[str]) -> list[Artefact]:
-    """Return the named artefacts (all, if none is named) and their needs, needs first.
+    """Return the named artefacts and their needs, needs first.
+
+    If none is named, these are all but those that must be.
 
     Raises:
         ToolchainError: a name is unknown.
@@ -40,7 +42,7 @@ def closure(names: Iterable[str]) -> list[Artefact]:
             add(BY_NAME[need])
         ordered.setdefault(artefact.name, artefact)
 
-    for name in wanted or [artefact.name for artefact in ARTEFACTS]:
+    for name in wanted or [artefact.name for artefact in ARTEFACTS if not artefact.on_request]:
         add(BY_NAME[name])
     return list(ordered.values())
 

@@ -11,6 +11,7 @@ from mlops_infra.aws.account import Account
 from mlops_infra.aws.network import Network
 from mlops_infra.aws.presets import NodeGroupSize, Preset
 from mlops_infra.cluster import ClusterAccess, VolumeClass
+from mlops_toolchain import kubernetes
 
 _LOGS = ("api", "audit", "authenticator", "controllerManager", "scheduler")
 _NODE_POLICIES = ("AmazonEKSWorkerNodePolicy", "AmazonEC2ContainerRegistryPullOnly")
@@ -25,7 +26,7 @@ class EksClusterArgs:
         account: where it is.
         network: its subnets.
         cluster_name: its name.
-        version: Kubernetes version, as 1.34.
+        version: Kubernetes version, as 1.34; None for that which the cluster has.
         preset: sizes of its node groups, and how long logs are kept.
         key_arn: key that encrypts Kubernetes Secrets.
         api_cidrs: networks that reach the API from the internet; none for the VPC alone.
@@ -36,7 +37,7 @@ class EksClusterArgs:
     account: Account
     network: Network
     cluster_name: str
-    version: str
+    version: str | None
     preset: Preset
     key_arn: pulumi.Output[str]
     api_cidrs: tuple[str, ...]
@@ -137,7 +138,7 @@ class EksCluster(pulumi.ComponentResource):
             f"{self._prefix}-control-plane",
             name=args.cluster_name,
             role_arn=role.arn,
-            version=args.version,
+            version=args.version or kubernetes.minor(kubernetes.DEFAULT),
             vpc_config=aws.eks.ClusterVpcConfigArgs(
                 subnet_ids=args.network.private_subnet_ids,
                 endpoint_private_access=True,
@@ -155,7 +156,12 @@ class EksCluster(pulumi.ComponentResource):
                 resources=["secrets"],
             ),
             deletion_protection=args.preset.protect,
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[policy, logs]),
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                depends_on=[policy, logs],
+                # A newer default is for new clusters: EKS takes one minor version at a time.
+                ignore_changes=[] if args.version else ["version"],
+            ),
         )
 
     def _administrators(self) -> None:

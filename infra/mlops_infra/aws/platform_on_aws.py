@@ -17,6 +17,7 @@ from mlops_infra.aws.presets import PRESETS, PresetName
 from mlops_infra.aws.registries import Registries, RegistriesArgs
 from mlops_infra.buckets import Buckets
 from mlops_infra.cluster import Cluster
+from mlops_toolchain import kubernetes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +34,8 @@ class AwsArgs:
         api_cidrs: networks that reach the Kubernetes API from the internet.
         administrators: ARNs of roles that administer the cluster.
         database: whether there is a managed MySQL server.
-        kubernetes_version: version of the cluster, as 1.34.4.
+        kubernetes_version: version of the cluster, as 1.34.4; "auto" for that which it has, or the
+            toolchain's default for a new one.
         node_address: address at which this machine reaches NodePorts.
         storage_class: class of persistent volumes; empty for one of encrypted gp3 volumes.
         s3_endpoint: URL of S3's API, or empty for the region's public one.
@@ -123,7 +125,9 @@ def create_on_aws(args: AwsArgs) -> AwsInfra:
             account=account,
             network=network,
             cluster_name=cluster_name,
-            version=args.kubernetes_version.rpartition(".")[0],
+            version=None
+            if args.kubernetes_version == "auto"
+            else kubernetes.minor(args.kubernetes_version),
             preset=preset,
             key_arn=key,
             api_cidrs=args.api_cidrs,

@@ -8,7 +8,7 @@ from pathlib import Path
 from mlops_infra.node import cluster
 from mlops_infra.node.errors import NodeError
 from mlops_infra.node.leftovers import leftovers
-from mlops_infra.node.spec import AUTO_NETWORK, DEFAULT_KUBERNETES_VERSION, NodeSpec
+from mlops_infra.node.spec import AUTO_NETWORK, AUTO_VERSION, NodeSpec
 from mlops_infra.node.state import cluster_names
 
 
@@ -27,7 +27,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True)
     up = commands.add_parser("up", help="create the cluster, or start it again")
     up.add_argument("name")
-    up.add_argument("--kubernetes-version", default=DEFAULT_KUBERNETES_VERSION)
+    up.add_argument("--kubernetes-version", default=AUTO_VERSION)
     up.add_argument("--network", default=AUTO_NETWORK, help="such as 10.210.0.0/16")
     up.add_argument("--reserved-memory", default="0", help="such as 512Mi")
     up.add_argument("--reserved-cpu", default="0", help="such as 250m")

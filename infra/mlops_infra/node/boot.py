@@ -44,6 +44,7 @@ def node_config(record: Record, folder: StateFolder, tools: Tools) -> config.Nod
     Raises NodeError or ImageError when a program or an image is missing.
     """
     spec = record.spec
+    tools = tools.of_kubernetes(spec.kubernetes_version)
     base = images.base_archives(tools)
     cgroups = ClusterCgroups.of(spec.name)
     return config.NodeConfig(

@@ -104,6 +104,8 @@ def create(
                 return _revive(record, spec, folder, tools, timer)
         with timer("clean"):
             _destroy(folder)
+        spec = spec.resolved()
+        tools = tools.of_kubernetes(spec.kubernetes_version)
         with timer("preflight"):
             preflight.check(spec, tools)
         with timer("image store"):
@@ -171,6 +173,24 @@ def read(name: str) -> ClusterStatus:
         stack_id=record.stack_id,
         spec=record.spec,
         info=info,
+    )
+
+
+def version_refusal(spec: NodeSpec) -> str | None:
+    """What to say when the existing cluster has another Kubernetes version than `spec` names."""
+    try:
+        record = read_record(StateFolder.of(spec.name))
+    except NodeError:
+        return None  # whoever needs the record says what is wrong with it
+    if record is None or record.phase is Phase.ALLOCATED:
+        return None
+    held, named = record.spec.kubernetes_version, spec.resolved(record.spec.kubernetes_version)
+    if named.kubernetes_version == held:
+        return None
+    return (
+        f"cluster {spec.name} has Kubernetes {held}, and {named.kubernetes_version} is asked for: "
+        f"`make upgrade STACK={spec.name}` brings it to a newer one with its data; an older one "
+        "only a new cluster can have"
     )
 
 
@@ -340,6 +360,7 @@ def _revive(
     record: Record, spec: NodeSpec, folder: StateFolder, tools: Tools, timer: _Timer
 ) -> ClusterInfo:
     """Bring an existing cluster to run as `spec` says."""
+    spec = spec.resolved(record.spec.kubernetes_version)
     if changes := immutable_changes(record.spec, spec, network=record.network):
         raise ImmutableChangeError(
             f"cluster {spec.name} would need another {' and another '.join(changes)}, which only "

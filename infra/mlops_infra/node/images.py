@@ -101,8 +101,9 @@ class BaseImages:
             version = by_name[name].rpartition(":")[2]
             if version != f"v{kubernetes_version}":
                 raise ImageError(
-                    f"the toolchain made {name} {version}, the cluster wants "
-                    f"v{kubernetes_version}: ask for the toolchain's version, or change its pin"
+                    f"the cluster wants {name} v{kubernetes_version} and there is {version}: run "
+                    f"`make toolchain KUBERNETES={kubernetes_version}`, which makes it, or names "
+                    "the versions that it can make"
                 )
         return cls(
             apiserver=by_name["kube-apiserver"],

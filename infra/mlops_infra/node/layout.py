@@ -1,5 +1,6 @@
 """Where an embedded cluster finds its programs and keeps its files."""
 
+import dataclasses
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,8 @@ class Tools:
     `bin_dir` holds the executables (links are followed), `cni_dir` the CNI plugins, `image_dir`
     the OCI archives `<name>.tar`, `cache` what may be reused between clusters. `visible` are
     further folders that the executables need at run time; the node sees them read-only.
+    `kubernetes_root` holds, by version, the programs and images of Kubernetes' other versions than
+    the one in `bin_dir` and `image_dir`; those in `kubernetes_dir` come before these.
     """
 
     bin_dir: Path
@@ -29,6 +32,8 @@ class Tools:
     image_dir: Path
     cache: Path
     visible: tuple[Path, ...] = ()
+    kubernetes_root: Path | None = None
+    kubernetes_dir: Path | None = None
 
     @classmethod
     def default(cls) -> "Tools":
@@ -43,6 +48,14 @@ class Tools:
             image_dir=view / "images",
             cache=layout.cache(),
             visible=(view, layout.cache()),
+            kubernetes_root=view / "kubernetes",
+        )
+
+    def of_kubernetes(self, version: str) -> "Tools":
+        """The same, with that version's programs and images where they are kept apart."""
+        folder = self.kubernetes_root / version if self.kubernetes_root else None
+        return dataclasses.replace(
+            self, kubernetes_dir=folder if folder and folder.is_dir() else None
         )
 
     def executable(self, name: str) -> Path:
@@ -51,13 +64,18 @@ class Tools:
         Raises NodeError when the toolchain has not made it.
         """
         path = self.bin_dir / name
+        if self.kubernetes_dir and os.access(own := self.kubernetes_dir / "bin" / name, os.X_OK):
+            return own
         if not os.access(path, os.X_OK):
             raise NodeError(f"{path} is missing: run `make toolchain`")
         return path
 
     def archive(self, image: str) -> Path:
         """The archive of an image given by its toolchain name or by the archive's path."""
-        return Path(image) if "/" in image else self.image_dir / f"{image}.tar"
+        if "/" in image:
+            return Path(image)
+        own = self.kubernetes_dir / f"images/{image}.tar" if self.kubernetes_dir else None
+        return own if own and own.exists() else self.image_dir / f"{image}.tar"
 
     def shown_in_node(self) -> tuple[Path, ...]:
         """Every folder that must exist in the node at the host's path, parents before children."""

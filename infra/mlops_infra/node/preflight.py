@@ -181,6 +181,7 @@ def gather(spec: NodeSpec, tools: Tools) -> Facts:
     """Look at this machine."""
     root = state_root()
     memory = _memory()
+    tools = tools.of_kubernetes(spec.kubernetes_version)
     image_problem, cache_needed = _images(spec, tools)
     missing = tuple(name for name in HOST_PROGRAMS if _find(name) is None)
     return Facts(

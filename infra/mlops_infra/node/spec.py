@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 
 from mlops_infra.node.errors import InvalidSpecError
+from mlops_toolchain.kubernetes import DEFAULT as DEFAULT_KUBERNETES_VERSION
 
-DEFAULT_KUBERNETES_VERSION = "1.34.4"
 AUTO_NETWORK = "auto"
+AUTO_VERSION = "auto"
 
 _LABEL = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 _VERSION = re.compile(r"\d+\.\d+\.\d+")
@@ -60,6 +61,8 @@ def _parse(quantity: str, units: dict[str, int], what: str, example: str) -> int
 class NodeSpec:
     """One embedded cluster of one node.
 
+    `kubernetes_version` is one that the toolchain makes, or `auto` for that which the cluster has;
+    a new one gets the toolchain's default.
     `network` is one private IPv4 network of /16 to /20 from which the node's link, the pods' and
     the services' subnets are cut, or `auto` for the first free one. `reserved_memory` and
     `reserved_cpu` are kept for what runs beside the pods: the node's allocatable shrinks by them.
@@ -80,10 +83,11 @@ class NodeSpec:
                 f"cluster name {self.name!r} is not usable: up to {_MAX_NAME} characters of "
                 "a-z, 0-9 and '-', beginning with a letter and not ending with '-'"
             )
-        if _VERSION.fullmatch(self.kubernetes_version) is None:
+        version = self.kubernetes_version
+        if version != AUTO_VERSION and _VERSION.fullmatch(version) is None:
             raise InvalidSpecError(
                 f"Kubernetes version {self.kubernetes_version!r} is not of the form "
-                f"{DEFAULT_KUBERNETES_VERSION}"
+                f"{DEFAULT_KUBERNETES_VERSION}, nor {AUTO_VERSION!r}"
             )
         if self.network != AUTO_NETWORK:
             parse_network(self.network)
@@ -93,6 +97,12 @@ class NodeSpec:
             raise InvalidSpecError("an entry of images is empty: name an image or an archive")
         if len(set(self.images)) != len(self.images):
             raise InvalidSpecError("images lists the same image twice: name each one once")
+
+    def resolved(self, kubernetes_version: str = DEFAULT_KUBERNETES_VERSION) -> "NodeSpec":
+        """The same cluster with that version where the spec leaves it open."""
+        if self.kubernetes_version != AUTO_VERSION:
+            return self
+        return dataclasses.replace(self, kubernetes_version=kubernetes_version)
 
     def with_images(self, images: tuple[str, ...]) -> "NodeSpec":
         """The same cluster with other extra images."""
@@ -174,7 +184,8 @@ def immutable_changes(
     changed = []
     if old.name != new.name:
         changed.append("name")
-    if old.kubernetes_version != new.kubernetes_version:
+    versions = {old.kubernetes_version, new.kubernetes_version}
+    if AUTO_VERSION not in versions and len(versions) > 1:
         changed.append("kubernetes_version")
     actual = network or old.network
     if new.network not in (AUTO_NETWORK, actual):

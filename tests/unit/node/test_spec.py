@@ -13,6 +13,7 @@ from mlops_infra.node.spec import (
     parse_cpu,
     parse_memory,
 )
+from mlops_toolchain import kubernetes
 
 names = st.from_regex(r"[a-z]([-a-z0-9]{0,38}[a-z0-9])?", fullmatch=True)
 networks = st.builds(
@@ -100,6 +101,14 @@ def test_only_what_a_running_node_cannot_take_needs_a_new_cluster() -> None:
         "kubernetes_version",
         "network",
     )
+
+
+def test_a_cluster_keeps_its_version_when_the_default_moves() -> None:
+    older, auto = (NodeSpec(name="dev", kubernetes_version=v) for v in ("1.30.0", "auto"))
+    assert immutable_changes(older, auto) == ()
+    assert auto.resolved("1.30.0").kubernetes_version == "1.30.0"
+    assert older.resolved("1.31.0") == older
+    assert auto.resolved().kubernetes_version == kubernetes.DEFAULT
 
 
 def test_naming_the_network_that_auto_chose_changes_nothing() -> None:

@@ -99,7 +99,8 @@ def test_a_stack_name_is_a_node_name_or_is_refused(name: str) -> None:
 
 
 _VALID = {
-    "kubernetesVersion": st.from_regex(r"1\.[0-9]{1,2}\.[0-9]{1,2}", fullmatch=True),
+    "kubernetesVersion": st.just("auto")
+    | st.from_regex(r"1\.[0-9]{1,2}\.[0-9]{1,2}", fullmatch=True),
     "clusterNetwork": st.one_of(
         st.just("auto"),
         st.builds("10.{}.{}.0/{}".format, st.integers(0, 255), st.just(0), st.integers(16, 20)),

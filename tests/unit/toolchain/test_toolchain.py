@@ -17,7 +17,16 @@ from typing import Any
 
 import pytest
 
-from mlops_toolchain import artefacts, engine, errors, host_packages, images, keys, layout
+from mlops_toolchain import (
+    artefacts,
+    engine,
+    errors,
+    host_packages,
+    images,
+    keys,
+    kubernetes,
+    layout,
+)
 from mlops_toolchain.artefact import Artefact, Context
 from mlops_toolchain.build import Processes, build, is_built, record
 from mlops_toolchain.errors import ToolchainError
@@ -390,7 +399,7 @@ def test_a_disk_of_the_size_that_the_readme_asks_for_is_enough(
     _leave_free(monkeypatch, megabytes=int(gibibytes) * 1024)
     monkeypatch.setattr("os.cpu_count", lambda: 2)
     monkeypatch.setenv("MLOPS_CACHE", str(tmp_path))
-    engine.check_disk(artefacts.ARTEFACTS)
+    engine.check_disk(engine.closure([]))
 
 
 def test_a_wrong_checksum_is_named(tools: dict[str, Artefact], tmp_path: Path) -> None:
@@ -474,7 +483,10 @@ def test_names_of_images_are_known_before_anything_is_built() -> None:
 @pytest.mark.parametrize(
     ("module", "path", "version"),
     [
-        ("kubernetes", "k8s.io/kubernetes", artefacts.KUBERNETES),
+        *(
+            (artefacts.BY_NAME[kubernetes.programs(v)].recipe.module, "k8s.io/kubernetes", v)  # type: ignore[attr-defined]
+            for v in kubernetes.VERSIONS
+        ),
         ("etcd", "go.etcd.io/etcd/server/v3", artefacts.ETCD),
         ("coredns", "github.com/coredns/coredns", artefacts.COREDNS),
         ("versitygw", "github.com/versity/versitygw", artefacts.VERSITYGW),
@@ -491,6 +503,33 @@ def test_names_of_images_are_known_before_anything_is_built() -> None:
 def test_go_modules_pin_the_versions_of_the_list(module: str, path: str, version: str) -> None:
     text = (CHECKOUT / f"toolchain/go/{module}/go.mod").read_text()
     assert re.search(rf"^\s*(require )?{re.escape(path)} v{re.escape(version)}\b", text, re.M)
+
+
+def test_another_version_of_kubernetes_is_made_only_when_it_is_asked_for() -> None:
+    (other,) = (v for v in kubernetes.VERSIONS if v != kubernetes.DEFAULT)
+    beside = set(kubernetes.artefact_names(other))
+    assert len(beside) == 4
+    assert not beside & {artefact.name for artefact in engine.closure([])}
+    assert beside <= {artefact.name for artefact in engine.closure(beside)}
+    # Its links shadow none of the default version's.
+    links = [link for artefact in artefacts.ARTEFACTS for link in artefact.recipe.links()]
+    assert len(links) == len(set(links))
+    assert {link for name in beside for link in artefacts.BY_NAME[name].recipe.links()} >= {
+        f"kubernetes/{other}/bin/kubelet",
+        f"kubernetes/{other}/images/kube-apiserver.tar",
+    }
+    assert kubernetes.artefact_names("") == kubernetes.artefact_names(kubernetes.DEFAULT) == ()
+    with pytest.raises(ToolchainError, match=r"Kubernetes 1\.2\.3 is none .* there are 1\.34"):
+        kubernetes.artefact_names("1.2.3")
+
+
+def test_staging_modules_are_of_the_version_that_names_them() -> None:
+    for version in kubernetes.VERSIONS:
+        module = artefacts.BY_NAME[kubernetes.programs(version)].recipe.module  # type: ignore[attr-defined]
+        text = (CHECKOUT / f"toolchain/go/{module}/go.mod").read_text()
+        staging = re.findall(r"^\s*k8s\.io/\S+ => k8s\.io/\S+ v0\.(\S+)$", text, re.M)
+        assert len(staging) > 30
+        assert {f"1.{found}" for found in staging} == {version}
 
 
 def test_the_ui_comes_from_the_backends_verified_module() -> None:

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import zipfile
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from mlops_toolchain import layout
@@ -111,12 +111,14 @@ class GoPrograms:
         module: folder below toolchain/go.
         programs: names in the view, with the names that Go gives where they differ.
         variables: string variables to set at link time, as (path, value).
+        view: folder of the view that links to them; the same result serves wherever that is.
     """
 
     module: str
     programs: tuple[tuple[str, str], ...]
     variables: tuple[tuple[str, str], ...] = ()
     kind: str = "go"
+    view: str = field(default="bin", repr=False)
 
     def sources(self) -> tuple[Path, ...]:
         """Return the module's go.mod and go.sum."""
@@ -124,8 +126,8 @@ class GoPrograms:
         return (folder / "go.mod", folder / "go.sum")
 
     def links(self) -> dict[str, str]:
-        """Return each program's place on PATH."""
-        return {f"bin/{name}": name for name, _ in self.programs}
+        """Return each program's place in the view."""
+        return {f"{self.view}/{name}": name for name, _ in self.programs}
 
     def folder(self, context: Context) -> Path:
         """Return the folder of go.mod."""

@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from mlops_toolchain import layout
@@ -26,6 +26,7 @@ class Image:
         folders: folders of the checkout to have in the context.
         base: name of the image that the Dockerfile builds on; its artefact is `image-<base>`.
         arguments: build arguments.
+        view: the archive's place in the view, if not images/<name>.tar; the same result serves.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Image:
     base: str | None = None
     arguments: tuple[tuple[str, str], ...] = ()
     kind: str = "image"
+    view: str = field(default="", repr=False)
 
     def sources(self) -> tuple[Path, ...]:
         """Return the Dockerfile's folder and those copied into the image."""
@@ -44,7 +46,7 @@ class Image:
 
     def links(self) -> dict[str, str]:
         """Return the archive's place in the view."""
-        return {f"images/{self.name}.tar": f"{self.name}.tar"}
+        return {self.view or f"images/{self.name}.tar": f"{self.name}.tar"}
 
     def build(self, context: Context) -> None:
         """Build, and write the archive with the image's name in its index."""
