@@ -1,5 +1,6 @@
 """`make down`: destroy the stack, then prove that nothing is left."""
 
+import contextlib
 import time
 from pathlib import Path
 
@@ -33,11 +34,18 @@ def down(stack: Stack, *, keep: Path | None = None) -> bool:
     existed = stack.exists()
     if existed:
         full_buckets.refuse(stack)
-    if existed and keep:
-        # Imported here: S3's SDK takes a moment.
-        from mlops_stack.keeping.export import keep as export  # noqa: PLC0415
+    with _kept(stack, keep) if existed and keep else contextlib.nullcontext():
+        return _destroy(stack, aws_region, existed=existed, started=started)
 
-        export(stack, keep)
+
+def _kept(stack: Stack, folder: Path) -> contextlib.AbstractContextManager[None]:
+    # Imported here: S3's SDK takes a moment.
+    from mlops_stack.keeping.export import kept  # noqa: PLC0415
+
+    return kept(stack, folder)
+
+
+def _destroy(stack: Stack, aws_region: str | None, *, existed: bool, started: float) -> bool:
     failure: PulumiError | None = None
     if existed:
         try:

@@ -4,7 +4,7 @@ import time
 from pathlib import Path
 
 from mlops_stack import report
-from mlops_stack.keeping import archive
+from mlops_stack.keeping import archive, at_rest
 from mlops_stack.keeping.archive import Archive, Manifest
 from mlops_stack.predict import ask, lines
 from mlops_stack.pulumi_cli import PulumiError, Stack
@@ -40,6 +40,7 @@ def up(stack: Stack, *, started: float, restore: Path | None = None) -> None:
             _update(stack)
     report.plain("")
     outputs = stack.outputs()
+    at_rest.resume_after_a_kill(stack.name, outputs["kubeconfig"])
     report.table(rows(stack.name, outputs))
     serves = bool(outputs.get("gateway_url"))
     if serves:

@@ -134,16 +134,61 @@ class Archive:
 
     def discard(self) -> None:
         """Remove what an export that did not end has written, and its folder if that is all."""
+        # First: without it the folder is no export, whatever ends this here.
+        (self.folder / _MANIFEST).unlink(missing_ok=True)
+        _part(self.folder).unlink(missing_ok=True)
         self.database.unlink(missing_ok=True)
         shutil.rmtree(self.folder / "objects", ignore_errors=True)
         with contextlib.suppress(OSError):
             self.folder.rmdir()
 
+    def verify(self, manifest: Manifest) -> None:
+        """Bring every file to the disk, and read it from there.
+
+        Raises:
+            ArchiveError: a file is not what was exported, or the disk refuses it.
+        """
+        try:
+            # All of them before the first is read: by then the disk has had time for most.
+            for path, folders, files in os.walk(self.folder, topdown=False):
+                for name in files:
+                    _sync(Path(path, name))
+                for name in folders:
+                    _sync(Path(path, name))
+            _sync(self.folder)
+        except OSError as error:
+            raise ArchiveError(f"{error.filename} cannot be written ({error.strerror})") from error
+        self.check(manifest)
+
+    def check(self, manifest: Manifest) -> None:
+        """Read every file of the export.
+
+        Raises:
+            ArchiveError: one is not what was exported.
+        """
+        contents = {self.object(found.content): found.content for found in manifest.objects}
+        for path, content in {self.database: manifest.database.content, **contents}.items():
+            _check(path, content)
+
     def finish(self, manifest: Manifest) -> None:
-        """Write the manifest: from then on the folder is an export."""
-        part = self.folder / f"{_MANIFEST}.part"
-        part.write_text(manifest.model_dump_json(indent=2) + "\n")
-        part.rename(self.folder / _MANIFEST)
+        """Write the manifest: from then on the folder is an export, whatever becomes of the power.
+
+        Raises:
+            ArchiveError: the disk refuses it.
+        """
+        part = _part(self.folder)
+        try:
+            part.touch(mode=0o600)
+            part.write_text(manifest.model_dump_json(indent=2) + "\n")
+            _sync(part)
+            part.rename(self.folder / _MANIFEST)
+            # The names too: of the manifest in its folder, of the folder in those above it.
+            for folder in (self.folder, *self.folder.parents):
+                _sync(folder)
+        except OSError as error:
+            raise ArchiveError(
+                f"{self.folder / _MANIFEST} cannot be written ({error.strerror})"
+            ) from error
 
 
 def prepare(folder: Path, *, needed: int = 0) -> Archive:
@@ -207,9 +252,7 @@ def read(folder: Path) -> tuple[Archive, Manifest]:
             "that made it"
         ) from error
     archive = Archive(folder)
-    contents = {archive.object(found.content): found.content for found in manifest.objects}
-    for path, content in {archive.database: manifest.database.content, **contents}.items():
-        _check(path, content)
+    archive.check(manifest)
     return archive, manifest
 
 
@@ -222,6 +265,23 @@ def content_of(path: Path) -> Content:
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
         return Content(bytes=os.fstat(file.fileno()).st_size, sha256=digest)
+
+
+def _part(folder: Path) -> Path:
+    return folder / f"{_MANIFEST}.part"
+
+
+def _sync(path: Path) -> None:
+    """Bring a file or the names in a folder to the disk, and let memory forget them.
+
+    What is read afterwards comes from the disk.
+    """
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+    finally:
+        os.close(descriptor)
 
 
 def _check(path: Path, wanted: Content) -> None:

@@ -40,7 +40,12 @@ def describe(database: Path) -> dict[str, Any]:
 
 
 def export(database: Path, scratch: Path) -> dict[str, Any]:
-    """Copy a database that is in use, as of one moment, to a scratch file."""
+    """Copy a database that is in use, as of one moment, to a scratch file.
+
+    Copies of the same content are the same bytes.
+    """
+    # A file that is there would count in itself how often it was written.
+    scratch.unlink(missing_ok=True)
     with closing(_reading(database)) as source, closing(sqlite3.connect(scratch)) as copy:
         source.backup(copy)
     _check(scratch)

@@ -3,14 +3,12 @@
 import contextlib
 import json
 import subprocess
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
 from mlops_stack.keeping.archive import Content, Database
 from mlops_stack.keeping.errors import KeepError
-from mlops_toolchain import layout
+from mlops_stack.keeping.pods import Pods
 
 # As platform/mlops_platform/mlflow.py lays it out.
 _NAMESPACE = "mlflow"
@@ -20,19 +18,19 @@ _DATABASE = "/data/mlflow.db"
 _SCRATCH = "/tmp/mlops-kept.db"  # noqa: S108 - an emptyDir of the Pod
 _READY_SECONDS = 180
 _PROGRAM = Path(__file__).with_name("in_pod.py")
+_WHAT = "MLflow's database"
 
 
 class MlflowPod:
     """The Pod of a stack's MLflow server."""
 
-    def __init__(self, kubeconfig: Path) -> None:
-        self._kubectl = [
-            *(str(layout.bin_dir() / "kubectl"), f"--kubeconfig={kubeconfig}"),
-            f"--namespace={_NAMESPACE}",
-        ]
+    def __init__(self, pods: Pods) -> None:
+        self._pods = pods
 
     def snapshot(self) -> Database:
         """Copy the database, as of one moment, to a scratch file of the Pod, and describe it.
+
+        Two copies without a change between them have the same checksum.
 
         Raises:
             KeepError: the Pod cannot be reached, or its database is damaged.
@@ -67,10 +65,10 @@ class MlflowPod:
         with file.open("rb") as stream:
             self._program("restore", _DATABASE, _SCRATCH, content.sha256, stdin=stream)
         # The server has read its database when it started.
-        self._run("delete", self._pod(), "--wait=true")
-        self._run(
-            *("wait", "pod", f"--selector={_SELECTOR}", "--for=condition=Ready"),
-            f"--timeout={_READY_SECONDS}s",
+        self._pods.run(_WHAT, "delete", f"--namespace={_NAMESPACE}", self._pod(), "--wait=true")
+        self._pods.run(
+            *(_WHAT, "wait", f"--namespace={_NAMESPACE}", "pod", f"--selector={_SELECTOR}"),
+            *("--for=condition=Ready", f"--timeout={_READY_SECONDS}s"),
         )
 
     def describe(self) -> dict[str, Any]:
@@ -94,43 +92,12 @@ class MlflowPod:
         self, *words: str, stdin: IO[bytes] | None = None, stdout: IO[bytes] | None = None
     ) -> bytes:
         given = ["--stdin"] if stdin else []
-        command = ["exec", *given, self._pod(), "--container=mlflow", "--", *words]
-        return self._run(*command, stdin=stdin, stdout=stdout)
-
-    def _pod(self) -> str:
-        pods = self._run("get", "pods", f"--selector={_SELECTOR}", "--output=name")
-        names = pods.decode().split()
-        if not names:
-            raise KeepError("the stack has no Pod of MLflow; run `make up` first")
-        return names[0]
-
-    def _run(
-        self, *words: str, stdin: IO[bytes] | None = None, stdout: IO[bytes] | None = None
-    ) -> bytes:
-        done = subprocess.run(
-            [*self._kubectl, *words],
+        command = ["exec", f"--namespace={_NAMESPACE}", *given, self._pod(), "--container=mlflow"]
+        return self._pods.run(
+            *(_WHAT, *command, "--", *words),
             stdin=stdin or subprocess.DEVNULL,
             stdout=stdout or subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            check=False,
         )
-        if done.returncode:
-            # The last line says it; those before are a program's way there.
-            said = (done.stderr.decode(errors="replace").strip() or "no reason").splitlines()
-            raise KeepError(f"MLflow's database cannot be reached or refuses: {_reason(said)}")
-        return done.stdout or b""
 
-
-def _reason(lines: list[str]) -> str:
-    told = [line for line in lines if not line.startswith("command terminated with")]
-    return (told or lines)[-1]
-
-
-@contextlib.contextmanager
-def of_cluster(kubeconfig: str) -> Iterator[MlflowPod]:
-    """Give access to MLflow's Pod in the cluster of a kubeconfig, which is given as text."""
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder, "kubeconfig")
-        file.touch(mode=0o600)
-        file.write_text(kubeconfig)
-        yield MlflowPod(file)
+    def _pod(self) -> str:
+        return self._pods.named(_NAMESPACE, _SELECTOR, "MLflow")

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 PURPOSES: tuple[str, ...] = get_args(Object.model_fields["bucket"].annotation)
 _CHUNK_BYTES = 1 << 20
+# As workloads/flight_serving/prediction_log.py writes them.
+_PREDICTIONS = "predictions/"
 
 
 class Store:
@@ -49,6 +51,29 @@ class Store:
             KeepError: S3 refuses.
         """
         return sum(found["Size"] for purpose in PURPOSES for found in self._listed(purpose))
+
+    def state(self) -> dict[str, str]:
+        """Return a checksum of the names, versions and times of what each bucket holds.
+
+        Logs of predictions are left out: whoever asks a model writes them, up to the end.
+
+        Raises:
+            KeepError: S3 refuses.
+        """
+        found = {}
+        for purpose in PURPOSES:
+            digest = hashlib.sha256()
+            for held in self._listed(purpose):
+                if not held["Key"].startswith(_PREDICTIONS):
+                    words = (
+                        held["Key"],
+                        held["ETag"],
+                        str(held["Size"]),
+                        str(held["LastModified"]),
+                    )
+                    digest.update("\n".join(words).encode())
+            found[f"bucket {purpose}"] = digest.hexdigest()
+        return found
 
     def save(self, archive: Archive) -> list[Object]:
         """Copy every object into an export.

@@ -6,10 +6,11 @@ from pathlib import Path
 from alembic.script import ScriptDirectory
 
 from mlops_stack import report
-from mlops_stack.keeping import mlflow_pod
 from mlops_stack.keeping.archive import Archive, Manifest
 from mlops_stack.keeping.errors import ArchiveError, KeepError
+from mlops_stack.keeping.mlflow_pod import MlflowPod
 from mlops_stack.keeping.objects import Store
+from mlops_stack.keeping.pods import of_cluster
 from mlops_stack.pulumi_cli import Stack
 
 
@@ -47,7 +48,8 @@ def restore(stack: Stack, archive: Archive, manifest: Manifest) -> None:
     outputs = stack.outputs()
     with report.phase(f"restore {archive.folder}"):
         store = Store(outputs)
-        with mlflow_pod.of_cluster(outputs["kubeconfig"]) as mlflow:
+        with of_cluster(outputs["kubeconfig"]) as pods:
+            mlflow = MlflowPod(pods)
             held, database = mlflow.describe(), manifest.database
             # An interrupted import may have ended all but this command.
             if (held["runs"] or held["models"]) and held != {

@@ -1,0 +1,157 @@
+"""A stack whose S3 is moto's, and whose Pods are processes behind a kubectl of the tests' own."""
+
+import functools
+import json
+import sqlite3
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from moto.server import ThreadedMotoServer
+
+from mlops_infra import object_store
+from mlops_infra.object_store import Connection
+from mlops_stack import environment
+from mlops_stack.pulumi_cli import Stack
+from mlops_toolchain import layout
+
+# What is asked of the API server is read from files; what runs in a Pod runs here.
+_KUBECTL = """#!{python}
+import json, os, pathlib, subprocess, sys
+here = pathlib.Path({folder!r})
+words = [word for word in sys.argv[1:] if not word.startswith(("--kubeconfig", "--namespace"))]
+with (here / "commands").open("a") as log:
+    log.write(" ".join(words)[:200].replace("\\n", " ") + "\\n")
+refused = here / "refused"
+if refused.exists() and words[0] in refused.read_text().split():
+    sys.exit("Error from server (Forbidden): no")
+match words[0]:
+    case "get" if "--output=name" in words:
+        print("pod/it")
+    case "get":
+        file = here / (words[1].partition(".")[0] + ".json")
+        print(json.dumps({{"items": json.loads(file.read_text()) if file.exists() else []}}))
+    case "scale":
+        (here / "replicas").write_text(words[-1].partition("=")[2])
+    case "exec":
+        inside = words[words.index("--") + 1 :]
+        files = ("/data/mlflow.db", "/tmp/mlops-kept.db")
+        inside = [f"{{here}}/{{pathlib.Path(w).name}}" if w in files else w for w in inside]
+        if "wake" in inside:
+            print("{{}}")
+        else:
+            inside[0] = {python!r} if inside[0] == "python3" else inside[0]
+            os.execvp(inside[0], inside)
+    case _:
+        pass
+"""
+
+
+@dataclass
+class World:
+    """A stack, its S3, and the folder of what its Pods hold.
+
+    Attributes:
+        folder: MLflow's database, the API server's objects, and the log of commands.
+        connection: its S3.
+    """
+
+    folder: Path
+    connection: Connection
+    name: str = "pr-1"
+
+    def resources(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "type": "kubernetes:apps/v1:Deployment",
+                "urn": "urn:pulumi:pr-1::p::mlops:platform:Mlflow$x::mlflow-server",
+            }
+        ]
+
+    def outputs(self) -> dict[str, Any]:
+        return {
+            "kubeconfig": "a kubeconfig",
+            "kubeflow_url": "http://127.0.0.1:1",
+            "buckets": {"artifacts": "artifacts", "models": "models"},
+            "s3_url": self.connection.endpoint,
+            "s3_region": self.connection.region,
+            "s3_access_key": self.connection.access_key,
+            "s3_secret_key": self.connection.secret_key,
+        }
+
+    @property
+    def stack(self) -> Stack:
+        return cast("Stack", self)
+
+    @functools.cached_property
+    def s3(self) -> Any:
+        return object_store.client(self.connection)
+
+    @property
+    def commands(self) -> list[str]:
+        return (self.folder / "commands").read_text().splitlines()
+
+    @property
+    def controllers(self) -> str:
+        """Return how many controllers of schedules were asked for last; empty for never."""
+        file = self.folder / "replicas"
+        return file.read_text() if file.exists() else ""
+
+    def has(self, kind: str, *objects: dict[str, Any]) -> None:
+        """Let the API server have objects of a kind."""
+        (self.folder / f"{kind}.json").write_text(json.dumps(objects))
+
+    def refuses(self, *verbs: str) -> None:
+        """Let the API server refuse commands."""
+        (self.folder / "refused").write_text(" ".join(verbs))
+
+    def writes_to_mlflow(self) -> None:
+        with closing(sqlite3.connect(self.folder / "mlflow.db")) as database:
+            database.execute("INSERT INTO runs VALUES ('later')")
+            database.commit()
+
+
+@pytest.fixture(scope="session")
+def moto() -> Iterator[str]:
+    server = ThreadedMotoServer(port=0)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def world(tmp_path: Path, moto: str, monkeypatch: pytest.MonkeyPatch) -> World:
+    """A stack with a model of 3 MB, an empty artifact, two runs, and a schedule."""
+    folder, tools = tmp_path / "world", tmp_path / "bin"
+    folder.mkdir()
+    tools.mkdir()
+    kubectl = tools / "kubectl"
+    kubectl.write_text(_KUBECTL.format(python=sys.executable, folder=str(folder)))
+    kubectl.chmod(0o755)
+    monkeypatch.setattr(layout, "bin_dir", lambda: tools)
+    monkeypatch.setattr(environment, "state_dir", lambda: tmp_path / "state")
+    connection = Connection(
+        endpoint=moto, region="us-east-1", access_key=tmp_path.name, secret_key="testing"
+    )
+    found = World(folder, connection)
+    with closing(sqlite3.connect(folder / "mlflow.db")) as database:
+        database.executescript(
+            "CREATE TABLE alembic_version (version_num TEXT);"
+            "CREATE TABLE registered_models (name TEXT); CREATE TABLE runs (id TEXT);"
+            "CREATE TABLE model_versions (name TEXT, version INT);"
+            "INSERT INTO alembic_version VALUES ('abc'); INSERT INTO runs VALUES ('1'), ('2');"
+            "INSERT INTO registered_models VALUES ('m');"
+            "INSERT INTO model_versions VALUES ('m', 1);"
+        )
+    for bucket in ("artifacts", "models"):
+        object_store.create_bucket(found.s3, bucket)
+        object_store.empty_bucket(found.s3, bucket)
+    found.s3.put_object(Bucket="models", Key="m/1", Body=bytes(3_000_000))
+    found.s3.put_object(Bucket="artifacts", Key="mlflow/é", Body=b"")
+    found.has("scheduledworkflows", {"metadata": {"name": "nightly"}})
+    return found
