@@ -14,6 +14,17 @@ _NAMESPACE = "mlflow"
 _PORT = 5000
 _DATABASE = "/data/mlflow.db"
 _UPGRADE = Path(__file__).with_name("mlflow_upgrade.py")
+# How clients reach it: by a port-forward, and from Pods by the Service's names. Whole names, since
+# MLflow's own default `10.*` is also the beginning of names that anybody may register.
+_NAMES = (
+    "localhost",
+    "127.0.0.1",
+    "[::1]",
+    "mlflow",
+    f"mlflow.{_NAMESPACE}",
+    f"mlflow.{_NAMESPACE}.svc",
+    f"mlflow.{_NAMESPACE}.svc.cluster.local",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,6 +134,21 @@ class Mlflow(pulumi.ComponentResource):
         self.register_outputs({"url": self.url})
 
 
+def _at_any_port(scheme: str, node_address: pulumi.Output[str]) -> pulumi.Output[str]:
+    """Return MLflow's list of the addresses that are its own.
+
+    The NodePort is not named: the API server chooses it when the Service is made, and the Service
+    waits for this server.
+    """
+
+    def patterns(address: str) -> str:
+        own = [f"{scheme}{name}" for name in (*_NAMES, address)]
+        # A pattern's bracket is a class of characters.
+        return ",".join([*own, *(f"{name.replace('[', '[[]', 1)}:*" for name in own)])
+
+    return node_address.apply(patterns)
+
+
 def _pod(
     args: MlflowArgs, secret: pulumi.Output[str] | None, volume: pulumi.Output[str]
 ) -> kubernetes.core.v1.PodSpecArgsDict:
@@ -135,9 +161,10 @@ def _pod(
             "s3://{0}/mlflow", args.buckets.artifacts
         ),
         "_MLFLOW_SGI_NAME": "uvicorn",
-        # Clients come by the node's address, the Service's name or a
-        # port-forward; only this machine has a route to any of them.
-        "MLFLOW_SERVER_ALLOWED_HOSTS": "*",
+        # Any page that a browser on this machine has open could read and change runs otherwise.
+        # MLflow counts its own address as foreign until it is told which that is.
+        "MLFLOW_SERVER_ALLOWED_HOSTS": _at_any_port("", args.cluster.node_address),
+        "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS": _at_any_port("http://", args.cluster.node_address),
         # Evaluation jobs of language models: seven processes that nobody asks.
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         "MLFLOW_DISABLE_TELEMETRY": "true",

@@ -115,13 +115,13 @@ def program(config: dict[str, str]) -> Recorder:
     return run(lambda: runpy.run_path(file, run_name="__main__") and None, config=config)
 
 
-def cluster() -> Cluster:
+def cluster(node_address: str = "127.0.0.1") -> Cluster:
     """Register a cluster that somebody else runs, for a program that is recorded."""
     return Cluster(
         "cluster",
         access=ClusterAccess(
             kubeconfig=pulumi.Output.from_input("apiVersion: v1"),
-            node_address=pulumi.Output.from_input("127.0.0.1"),
+            node_address=pulumi.Output.from_input(node_address),
             context=None,
             owned=None,
         ),
