@@ -7,6 +7,7 @@ MinIO, the cache server of version 1 (version 2 caches without it), the viewer a
 servers, and the UI, which is a component of its own. RBAC of what is kept stays as upstream has it.
 """
 
+import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,8 @@ NAMESPACE: Final = "kubeflow"
 # The service account of the runs' steps.
 RUNNER: Final = "pipeline-runner"
 DATABASE_SECRET: Final = "mysql-secret"  # noqa: S105 - a name
+METADATA_SECRET: Final = "metadata-store"  # noqa: S105 - a name
+METADATA_CONFIG: Final = "metadata_store_server_config.pbtxt"
 STORE_SECRET: Final = "mlpipeline-minio-artifact"  # noqa: S105 - a name
 PIPELINE_DATABASE: Final = "mlpipeline"
 METADATA_DATABASE: Final = "metadb"
@@ -76,6 +79,9 @@ _KEPT: Final[Mapping[str, frozenset[str]]] = {
 }
 # Definitions of kinds that nothing kept uses.
 _UNUSED_DEFINITIONS: Final = frozenset({"applications.app.k8s.io", "viewers.kubeflow.org"})
+# What the file of ML Metadata's server says instead.
+_DATABASE_ARGUMENTS: Final = ("--mysql_config_", "--enable_database_upgrade")
+_METADATA_FOLDER: Final = "/etc/metadata-store"
 # Containers of upstream's images run as this user and the group root; ours can too.
 _USER: Final = 1000
 
@@ -168,6 +174,17 @@ def objects(rendered: Path, settings: KubeflowSettings) -> list[Manifest]:
     for (kind, name), change in _CHANGES.items():
         change(kept[kind, name], settings)
     return list(kept.values())
+
+
+def metadata_config(*, host: str, port: int, user: str, password: str) -> str:
+    """Return the configuration file of ML Metadata's server, which holds the password."""
+    connection = {"host": host, "user": user, "password": password, "database": METADATA_DATABASE}
+    # A text of Protobuf is quoted as one of JSON, and its other characters are UTF-8.
+    fields = [f"{key}: {json.dumps(text, ensure_ascii=False)}" for key, text in connection.items()]
+    return (
+        f"connection_config {{ mysql {{ {' '.join(fields)} port: {port} }} }}\n"
+        "migration_options { enable_upgrade_migration: true }\n"
+    )
 
 
 def _load(rendered: Path) -> Iterable[Manifest]:
@@ -265,6 +282,8 @@ def _api_server(deployment: Manifest, settings: KubeflowSettings) -> None:
         "OBJECTSTORECONFIG_PORT": str(settings.store_port),
         "OBJECTSTORECONFIG_REGION": settings.store_region,
         "OBJECTSTORECONFIG_SECURE": str(settings.store_secure).lower(),
+        # Its own `utf8` refuses characters of four bytes.
+        "DBCONFIG_MYSQLCONFIG_EXTRAPARAMS": json.dumps({"charset": "utf8mb4"}),
         # Without it the first try that meets no database is followed by long waits.
         "INITCONNECTIONTIMEOUT": "60s",
         # It asks for the address of a server that this installation leaves out.
@@ -324,6 +343,18 @@ def _metadata(deployment: Manifest, settings: KubeflowSettings) -> None:
     if images := settings.images:
         container["image"] = images.metadata
         container["command"] = ["python3", "-m", "metadata_server"]
+    # Upstream's arguments hold the database's password, and everybody on the node's machine may
+    # read the arguments of every process.
+    container["args"] = [
+        *(word for word in container["args"] if not word.startswith(_DATABASE_ARGUMENTS)),
+        f"--metadata_store_server_config_file={_METADATA_FOLDER}/{METADATA_CONFIG}",
+    ]
+    container["env"] = []
+    container["volumeMounts"] = [
+        {"name": "configuration", "mountPath": _METADATA_FOLDER, "readOnly": True}
+    ]
+    pod = deployment["spec"]["template"]["spec"]
+    pod["volumes"] = [{"name": "configuration", "secret": {"secretName": METADATA_SECRET}}]
     for probe in ("livenessProbe", "readinessProbe"):
         container[probe] |= {"initialDelaySeconds": 0}
     container["startupProbe"] = {

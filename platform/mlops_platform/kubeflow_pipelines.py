@@ -11,7 +11,9 @@ from mlops_infra.cluster import Cluster
 from mlops_platform import kubeflow_manifests, manifest_objects
 from mlops_platform.kubeflow_manifests import (
     DATABASE_SECRET,
+    METADATA_CONFIG,
     METADATA_DATABASE,
+    METADATA_SECRET,
     NAMESPACE,
     PIPELINE_DATABASE,
     RUNNER,
@@ -94,7 +96,13 @@ class KubeflowPipelines(pulumi.ComponentResource):
                 metadata={"name": DATABASE_SECRET, "namespace": self.namespace},
                 string_data={"username": database.user, "password": database.password},
                 opts=child,
-            )
+            ),
+            kubernetes.core.v1.Secret(
+                f"{name}-metadata",
+                metadata={"name": METADATA_SECRET, "namespace": self.namespace},
+                string_data={METADATA_CONFIG: _metadata_config(database)},
+                opts=child,
+            ),
         ]
         if not args.buckets.store.keyless:
             keys = kubernetes.core.v1.Secret(
@@ -151,10 +159,20 @@ class KubeflowPipelines(pulumi.ComponentResource):
                 namespace=self.namespace,
                 image=args.database_image,
                 databases=(PIPELINE_DATABASE, METADATA_DATABASE),
+                # As in the SQLite databases that ML Metadata was written for.
+                exact_databases=(METADATA_DATABASE,),
                 storage_size=args.database_storage_size,
             ),
             pulumi.ResourceOptions(parent=self),
         ).database
+
+
+def _metadata_config(database: Database) -> pulumi.Output[str]:
+    return database.password.apply(
+        lambda password: kubeflow_manifests.metadata_config(
+            host=database.host, port=database.port, user=database.user, password=password
+        )
+    )
 
 
 def _settings(args: KubeflowPipelinesArgs, database: Database) -> KubeflowSettings:

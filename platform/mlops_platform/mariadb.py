@@ -39,6 +39,8 @@ class MariaDbArgs:
         namespace: name of the namespace that it runs in and alone serves.
         image: reference of its image.
         databases: names of the databases to have.
+        exact_databases: those of them that compare names by bytes, and whose clients send UTF-8
+            without saying so.
         storage_size: size of its volume, as a Kubernetes quantity.
     """
 
@@ -46,6 +48,7 @@ class MariaDbArgs:
     namespace: pulumi.Input[str]
     image: str
     databases: tuple[str, ...]
+    exact_databases: tuple[str, ...]
     storage_size: str
 
 
@@ -143,7 +146,10 @@ def _pod(
                 "image_pull_policy": "IfNotPresent",
                 "command": ["mariadb-start"],
                 "env_from": [{"secret_ref": {"name": secret}}],
-                "env": [{"name": "DATABASES", "value": " ".join(args.databases)}],
+                "env": [
+                    {"name": "DATABASES", "value": " ".join(args.databases)},
+                    {"name": "EXACT_DATABASES", "value": " ".join(args.exact_databases)},
+                ],
                 "ports": [{"name": "mysql", "container_port": _PORT}],
                 "security_context": RESTRICTED_CONTAINER,
                 # It listens only after its accounts and databases are there.

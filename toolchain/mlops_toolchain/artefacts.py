@@ -71,7 +71,11 @@ HOST_PACKAGES = {
 }
 
 # Likewise, for tests only.
-TEST_PACKAGES = {"chromium": "chromium"}
+TEST_PACKAGES = {
+    "chromium": "chromium",
+    "mariadbd": "mariadb-server-core",
+    "mariadb": "mariadb-client-core",
+}
 
 # Likewise, for pushing images only.
 PUSH_PACKAGES = {"skopeo": "skopeo"}

@@ -1,5 +1,6 @@
 """What becomes of upstream's manifests."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -169,3 +170,29 @@ def test_manifests_of_another_version_are_refused(tmp_path: Path) -> None:
     other.write_text(yaml.safe_dump_all(documents))
     with pytest.raises(ManifestsError, match="has no Deployment ml-pipeline: it is for another"):
         kubeflow_manifests.objects(other, SETTINGS)
+
+
+@pytest.mark.parametrize("images", [SETTINGS.images, None])
+def test_no_password_is_an_argument(images: KubeflowImages | None) -> None:
+    objects = _objects(replace(SETTINGS, images=images))
+    for name, container in _containers(replace(SETTINGS, images=images)).items():
+        secret = {
+            entry["name"]
+            for entry in container.get("env", [])
+            if "secretKeyRef" in entry.get("valueFrom", {})
+        }
+        for word in [*container.get("command", []), *container.get("args", [])]:
+            assert not secret & set(re.findall(r"\$\((\w+)\)", word)), f"{name}: {word}"
+    pod = objects["Deployment", "metadata-grpc-deployment"]["spec"]["template"]["spec"]
+    (volume,) = pod["volumes"]
+    (container,) = pod["containers"]
+    (mount,) = container["volumeMounts"]
+    assert (mount["name"], volume["secret"]["secretName"]) == (volume["name"], "metadata-store")
+    file = f"{mount['mountPath']}/{kubeflow_manifests.METADATA_CONFIG}"
+    assert f"--metadata_store_server_config_file={file}" in container["args"]
+    assert "--grpc_port=8080" in container["args"]
+
+
+def test_the_api_server_may_send_any_character() -> None:
+    environment = {e["name"]: e.get("value") for e in _containers()["ml-pipeline"]["env"]}
+    assert environment["DBCONFIG_MYSQLCONFIG_EXTRAPARAMS"] == '{"charset": "utf8mb4"}'

@@ -1,8 +1,11 @@
 """The gRPC service ml_metadata.MetadataStoreService over the library in the ml-metadata package.
 
-It takes the flags of upstream's C++ server, so that upstream's Deployment keeps its arguments, and
-passes requests and replies through as they are on the wire. Upstream publishes that server as an
-image only; its code is the library's.
+It takes the flags of upstream's C++ server that upstream's Deployment may need, and passes requests
+and replies through as they are on the wire. Upstream publishes that server as an image only; its
+code is the library's.
+
+While the database restarts, calls wait for it. Kubeflow's driver and launcher fail a whole run when
+one of their calls fails.
 """
 
 import argparse
@@ -11,8 +14,10 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent import futures
+from pathlib import Path
 
 import grpc
+from google.protobuf import text_format
 from ml_metadata.metadata_store.pywrap.metadata_store_extension import metadata_store as library
 from ml_metadata.proto import metadata_store_pb2 as proto
 from ml_metadata.proto import metadata_store_service_pb2 as service
@@ -25,7 +30,10 @@ _STATUS = {code.value[0]: code for code in grpc.StatusCode}
 _ABORTED = grpc.StatusCode.ABORTED.value[0]
 _INTERNAL = grpc.StatusCode.INTERNAL.value[0]
 _ATTEMPTS = 5
+# How long a call and the start wait for the database, which needs seconds for a restart, and a
+# minute or more where its Pod moves with its volume.
 _DATABASE_SECONDS = 120
+_PAUSE_SECONDS = 0.5
 
 
 class Store:
@@ -33,41 +41,65 @@ class Store:
 
     Args:
         config: where the database is.
+        options: whether to upgrade its tables.
     """
 
-    def __init__(self, config: proto.ConnectionConfig) -> None:
+    def __init__(self, config: proto.ConnectionConfig, options: proto.MigrationOptions) -> None:
         self._config = config.SerializeToString()
+        self._options = options.SerializeToString()
         self._lock = threading.Lock()
         self._store: object | None = None
 
-    def open(self) -> None:
-        """Connect, and bring the database's tables to this version.
+    def wait(self, seconds: float = _DATABASE_SECONDS) -> None:
+        """Connect to a database that may still be starting; return once it answers.
 
         Raises:
-            RuntimeError: the database does not answer or refuses the account.
+            RuntimeError: it did not answer in time, or refuses the account.
         """
-        options = proto.MigrationOptions(enable_upgrade_migration=True)
-        self._store = library.CreateMetadataStore(self._config, options.SerializeToString())
-
-    def call(self, method: Method, request: bytes) -> tuple[bytes, str, int]:
-        """Return reply, error message and gRPC status (0: no error) of one call."""
         with self._lock:
-            for attempt in range(_ATTEMPTS):
+            self._wait(time.monotonic() + seconds, lambda: True)
+
+    def call(
+        self, method: Method, request: bytes, wanted: Callable[[], bool] = lambda: True
+    ) -> tuple[bytes, str, int]:
+        """Return reply, error message and gRPC status (0: no error) of one call.
+
+        Args:
+            method: what to call.
+            request: its argument.
+            wanted: whether somebody still waits for the reply.
+
+        Raises:
+            RuntimeError: the database did not come back in time.
+        """
+        deadline = time.monotonic() + _DATABASE_SECONDS
+        aborted = lost = 0
+        with self._lock:
+            while True:
                 if self._store is None:
-                    self.open()
+                    self._wait(deadline, wanted)
                 reply, error, status = method(self._store, request)
-                last = attempt == _ATTEMPTS - 1
-                if status == _ABORTED and not last:
+                if status == _ABORTED and aborted < _ATTEMPTS:
                     # Two transactions met; the library asks for another try.
-                    time.sleep(0.05 * 2**attempt)
-                    continue
-                if status == _INTERNAL:
-                    # Perhaps the connection is lost: the next try makes a new one.
+                    time.sleep(0.05 * 2**aborted)
+                    aborted += 1
+                elif status == _INTERNAL and lost < _ATTEMPTS:
+                    # Perhaps the connection is lost, and the database with it: the library's codes
+                    # do not tell. The next try makes a new connection, once one can be made.
                     self._store = None
-                    if attempt == 0:
-                        continue
-                break
-            return reply, error.decode(errors="replace"), status
+                    lost += 1
+                else:
+                    return reply, error.decode(errors="replace"), status
+
+    def _wait(self, deadline: float, wanted: Callable[[], bool]) -> None:
+        while self._store is None:
+            try:
+                self._store = library.CreateMetadataStore(self._config, self._options)
+            except RuntimeError as error:
+                if time.monotonic() > deadline or not wanted():
+                    raise
+                logging.info("waiting for the database: %s", error)
+                time.sleep(_PAUSE_SECONDS)
 
 
 def _handler(store: Store, name: str) -> grpc.RpcMethodHandler:
@@ -81,7 +113,7 @@ def _handler(store: Store, name: str) -> grpc.RpcMethodHandler:
 
     def serve(request: bytes, context: grpc.ServicerContext) -> bytes:
         try:
-            reply, error, status = store.call(method, request)
+            reply, error, status = store.call(method, request, context.is_active)
         except RuntimeError as failure:
             context.abort(grpc.StatusCode.UNAVAILABLE, str(failure))
         if status:
@@ -91,27 +123,11 @@ def _handler(store: Store, name: str) -> grpc.RpcMethodHandler:
     return grpc.unary_unary_rpc_method_handler(serve)
 
 
-def _open(store: Store) -> None:
-    """Connect to a database that may still be starting."""
-    deadline = time.monotonic() + _DATABASE_SECONDS
-    while True:
-        try:
-            return store.open()
-        except RuntimeError as error:
-            if time.monotonic() > deadline:
-                raise
-            logging.info("waiting for the database: %s", error)
-            time.sleep(0.5)
-
-
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--grpc_port", type=int, default=8080)
-    for part in ("host", "user", "password", "database"):
-        parser.add_argument(f"--mysql_config_{part}", required=True)
-    parser.add_argument("--mysql_config_port", type=int, default=3306)
-    # Flags of upstream's Deployment that change nothing here: upgrades are always on.
-    parser.add_argument("--enable_database_upgrade", help=argparse.SUPPRESS)
+    parser.add_argument("--metadata_store_server_config_file", type=Path, required=True)
+    # A flag of upstream's Deployment that changes nothing here.
     parser.add_argument("--grpc_channel_arguments", help=argparse.SUPPRESS)
     return parser.parse_args()
 
@@ -120,14 +136,11 @@ def main() -> None:
     """Serve until the process is ended."""
     arguments = _arguments()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    config = proto.ConnectionConfig()
-    config.mysql.host = arguments.mysql_config_host
-    config.mysql.port = arguments.mysql_config_port
-    config.mysql.user = arguments.mysql_config_user
-    config.mysql.password = arguments.mysql_config_password
-    config.mysql.database = arguments.mysql_config_database
-    store = Store(config)
-    _open(store)
+    # The password is in a file: a process' arguments are for everybody to read.
+    given = arguments.metadata_store_server_config_file.read_text()
+    config = text_format.Parse(given, proto.MetadataStoreServerConfig())
+    store = Store(config.connection_config, config.migration_options)
+    store.wait()
     server = grpc.server(
         futures.ThreadPoolExecutor(8),
         options=[("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)],
