@@ -1,13 +1,16 @@
 """`make canary`, `make promote`, `make rollback`: which version of the model serves."""
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from flight_delay.dataset import DatasetError
+from flight_rollout import promotion
 from flight_rollout import rollout as rolling
 from flight_rollout.engine import ModelServer
 from flight_rollout.errors import ServingError
+from flight_rollout.promotion import Decide, Decision
 from flight_rollout.registry import (
     CHALLENGER,
     CHAMPION,
@@ -16,7 +19,7 @@ from flight_rollout.registry import (
     Registry,
     RegistryError,
 )
-from flight_rollout.rollout import Served, Share
+from flight_rollout.rollout import Served
 from mlops_stack import report
 from mlops_stack.pulumi_cli import PulumiError, Stack
 from mlops_stack.serving import TITLES
@@ -36,15 +39,11 @@ class Serving:
         registry: what MLflow says of its model.
         servers: what serves it.
         kubeconfig: of its cluster.
-        champion: the version that serves.
-        challenger: the version that is tried, or None.
     """
 
     registry: Registry
     servers: list[ModelServer]
     kubeconfig: str
-    champion: Registered
-    challenger: Registered | None
 
 
 def canary(stack: Stack, *, version: str, weight: str) -> None:
@@ -59,34 +58,36 @@ def canary(stack: Stack, *, version: str, weight: str) -> None:
         CanaryError: version or weight is none, or the version does not serve.
         PulumiError: the stack is not up, or serves nothing.
     """
-    if not weight.isdecimal() or not 1 <= int(weight) <= 99:
+    if not re.fullmatch(r"[1-9][0-9]?", weight):
         raise CanaryError(
             f"WEIGHT={weight} is no share of the requests; write a number from 1 to 99"
         )
+    share = int(weight)
+    decided: list[Decision] = []
+
+    def decide(_completed: bool) -> Decision:
+        tried = _chosen(serving, version)
+        decided.append(Decision(champion=_champion(serving), challenger=tried, percent=share))
+        return decided[0]
+
     with _explained():
         serving = _serving(stack)
-        tried = _chosen(serving, version)
-        share = int(weight)
-        with report.phase(f"version {tried.version.number} with {share} % of the requests"):
-            served = _rolled_out(
-                serving,
-                [
-                    Share(version=tried.version, percent=share),
-                    Share(version=serving.champion.version, percent=100 - share),
-                ],
-            )
-        serving.registry.challenge(tried.version.number, share)
+        # Refused before anything waits for another rollout.
+        number = _chosen(serving, version).version.number
+        with report.phase(f"version {number} with {share} % of the requests"):
+            served = _served(serving, decide)
+    tried, champion = decided[0].challenger, decided[0].champion.version.number
     _show(served)
     report.plain("Next:")
     report.table(
         [
             (
                 f"make promote{stack.make_argument}",
-                f"version {tried.version.number} becomes the champion",
+                f"version {tried.version.number if tried else number} becomes the champion",
             ),
             (
                 f"make rollback{stack.make_argument}",
-                f"version {serving.champion.version.number} serves alone",
+                f"version {champion} serves alone",
             ),
         ]
     )
@@ -99,16 +100,20 @@ def promote(stack: Stack) -> None:
         CanaryError: none is tried, or it does not serve any more.
         PulumiError: the stack is not up, or serves nothing.
     """
+
+    def decide(completed: bool) -> Decision:
+        tried = _challenger(serving)
+        if tried:
+            return Decision(champion=tried)
+        if completed:
+            # It may have been this one, which was interrupted and is run again.
+            return promotion.registered(serving.registry, _say)
+        raise CanaryError("no version is tried; `make canary VERSION=… WEIGHT=10` begins it")
+
     with _explained():
         serving = _serving(stack)
-        tried = serving.challenger
-        if tried is None:
-            raise CanaryError("no version is tried; `make canary VERSION=… WEIGHT=10` begins it")
-        number = tried.version.number
-        with report.phase(f"version {number} with all requests"):
-            served = _rolled_out(serving, [Share(version=tried.version, percent=100)])
-        serving.registry.promote(number)
-        serving.registry.end_challenge()
+        with report.phase("the version that is tried, with all requests"):
+            served = _served(serving, decide)
     _show(served)
 
 
@@ -119,20 +124,24 @@ def rollback(stack: Stack) -> None:
         CanaryError: nothing is tried and there was no champion before, or it does not serve.
         PulumiError: the stack is not up, or serves nothing.
     """
-    with _explained():
-        serving = _serving(stack)
-        back: Registered | None = serving.champion
-        if serving.challenger is None:
-            back = serving.registry.by_alias(PREVIOUS)
+
+    def decide(completed: bool) -> Decision:
+        champion = _champion(serving)
+        if completed:
+            return promotion.registered(serving.registry, _say)
+        if _challenger(serving):
+            return Decision(champion=champion)
+        back = serving.registry.by_alias(PREVIOUS)
         if back is None:
             raise CanaryError(
-                f"no version is tried, and none served before version "
-                f"{serving.champion.version.number}"
+                f"no version is tried, and none served before version {champion.version.number}"
             )
-        with report.phase(f"version {back.version.number} with all requests"):
-            served = _rolled_out(serving, [Share(version=back.version, percent=100)])
-        serving.registry.promote(back.version.number)
-        serving.registry.end_challenge()
+        return Decision(champion=back)
+
+    with _explained():
+        serving = _serving(stack)
+        with report.phase("the version of before, with all requests"):
+            served = _served(serving, decide)
     _show(served)
 
 
@@ -147,23 +156,32 @@ def _explained() -> Iterator[None]:
 
 def _serving(stack: Stack) -> Serving:
     outputs = serving_outputs(stack)
-    registry = Registry(outputs["mlflow_url"], outputs["model_name"])
-    champion = registry.by_alias(CHAMPION)
-    if champion is None:
-        raise CanaryError("MLflow holds no champion; `make run` trains one")
     return Serving(
-        registry=registry,
+        registry=Registry(outputs["mlflow_url"], outputs["model_name"]),
         servers=[ModelServer(**each) for each in outputs["model_servers"]],
         kubeconfig=outputs["kubeconfig"],
-        champion=champion,
-        challenger=registry.by_alias(CHALLENGER),
     )
 
 
+def _champion(serving: Serving) -> Registered:
+    found = serving.registry.by_alias(CHAMPION)
+    if found is None:
+        raise CanaryError("MLflow holds no champion; `make run` trains one")
+    return found
+
+
+def _challenger(serving: Serving) -> Registered | None:
+    """Return the version that is tried; the champion is not."""
+    found = serving.registry.by_alias(CHALLENGER)
+    number = _champion(serving).version.number
+    return found if found and found.version.number != number else None
+
+
 def _chosen(serving: Serving, version: str) -> Registered:
-    if not version and serving.challenger:
-        return serving.challenger
-    champion = serving.champion.version.number
+    tried = _challenger(serving)
+    if not version and tried:
+        return tried
+    champion = _champion(serving).version.number
     others = [each for each in serving.registry.numbers() if each != champion]
     there = f"beside the champion, version {champion}, there is {', '.join(others) or 'none'}"
     if not version:
@@ -175,14 +193,19 @@ def _chosen(serving: Serving, version: str) -> Registered:
     return found
 
 
-def _rolled_out(serving: Serving, shares: Sequence[Share]) -> list[Served]:
-    return rolling.roll_out(
-        shares,
-        serving.servers,
+def _served(serving: Serving, decide: Decide) -> list[Served]:
+    return promotion.serve(
+        decide,
+        registry=serving.registry,
+        servers=serving.servers,
         access=rollout.access(serving.kubeconfig),
         sample=rollout.sample,
-        say=lambda line: report.plain(f"  {line}"),
+        say=_say,
     )
+
+
+def _say(line: str) -> None:
+    report.plain(f"  {line}")
 
 
 def _show(served: Sequence[Served]) -> None:

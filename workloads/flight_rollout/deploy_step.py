@@ -9,12 +9,12 @@ import os
 from typing import Final
 
 from flight_delay import deploy as registering
-from flight_rollout import labelled_sample, rollout
+from flight_rollout import labelled_sample, promotion, rollout
 from flight_rollout.engine import ModelServer
 from flight_rollout.errors import ServingError
 from flight_rollout.kubectl import Access
+from flight_rollout.promotion import Decision
 from flight_rollout.registry import CHAMPION, Registered, Registry
-from flight_rollout.rollout import Share
 
 VARIABLE: Final = "MODEL_SERVERS"
 
@@ -38,26 +38,24 @@ def deploy(*, run_id: str, model_name: str, data: str, canary_percent: int) -> s
     """
     version = registering.register(run_id=run_id, model_name=model_name)
     servers = _servers(model_name)
-    registry = Registry(os.environ["MLFLOW_TRACKING_URI"], model_name)
-    champion = registry.by_alias(CHAMPION) if servers else None
-    canary = canary_percent if champion and champion.version.number != version else 0
-    if servers:
-        new = _registered(registry, version)
-        shares = [Share(version=new.version, percent=canary or 100)]
-        if champion and canary:
-            shares.append(Share(version=champion.version, percent=100 - canary))
-        rollout.roll_out(
-            shares,
-            servers,
-            access=Access(),
-            sample=lambda: labelled_sample.read(data, month=rollout.MONTH, flights=rollout.FLIGHTS),
-        )
-    if canary:
-        registry.challenge(version, canary)
+    if not servers:
+        registering.promote(version=version, model_name=model_name)
         return version
-    if servers:
-        registry.end_challenge()
-    registering.promote(version=version, model_name=model_name)
+    registry = Registry(os.environ["MLFLOW_TRACKING_URI"], model_name)
+
+    def decide(_completed: bool) -> Decision:
+        new, champion = _registered(registry, version), registry.by_alias(CHAMPION)
+        if not canary_percent or champion is None or champion.version.number == version:
+            return Decision(champion=new)
+        return Decision(champion=champion, challenger=new, percent=canary_percent)
+
+    promotion.serve(
+        decide,
+        registry=registry,
+        servers=servers,
+        access=Access(),
+        sample=lambda: labelled_sample.read(data, month=rollout.MONTH, flights=rollout.FLIGHTS),
+    )
     return version
 
 

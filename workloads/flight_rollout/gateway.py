@@ -1,8 +1,11 @@
 """The routes of the serving gateway, as they are now, and as they are to be."""
 
+import json
 import time
+import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from flight_rollout.errors import ServingError
@@ -16,6 +19,9 @@ LABELS: Final = {
 }
 _SELECTOR: Final = f"app.kubernetes.io/name={LABELS['app.kubernetes.io/name']}"
 _SECONDS: Final = 90
+# On the routes, and on the gateway that has read them: another writing is another one.
+_WRITING: Final = "mlops-platform/routes"
+_RECORD: Final = "mlops-platform/rollout"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,10 +31,18 @@ class Routes:
     Attributes:
         files: its files by name; empty before the first rollout.
         version: Kubernetes' version of them; empty before the first rollout.
+        writing: names the writing; empty for one of an older release.
+        record: what the rollout that wrote them was of; empty where none said.
     """
 
     files: dict[str, str]
     version: str
+    writing: str = ""
+    record: dict[str, Any] = field(default_factory=dict)
+
+    def name(self, host: str) -> bool:
+        """Return whether they lead to a host."""
+        return any(host in text for text in self.files.values())
 
 
 def read(kubectl: Kubectl) -> Routes:
@@ -41,39 +55,74 @@ def read(kubectl: Kubectl) -> Routes:
     if not found:
         return Routes(files={}, version="")
     (body,) = found
-    return Routes(files=body.get("data") or {}, version=body["metadata"]["resourceVersion"])
+    metadata = body["metadata"]
+    annotations = metadata.get("annotations") or {}
+    return Routes(
+        files=body.get("data") or {},
+        version=metadata["resourceVersion"],
+        writing=annotations.get(_WRITING, ""),
+        record=_parsed(annotations.get(_RECORD, "")),
+    )
 
 
-def write(kubectl: Kubectl, files: Mapping[str, str], *, instead_of: Routes) -> None:
+def is_told(kubectl: Kubectl, routes: Routes) -> bool:
+    """Return whether the gateway has taken these routes, which are those of now.
+
+    Raises:
+        ServingError: the API does not say, or there is no gateway.
+    """
+    body = _deployment(kubectl)
+    annotations = body["spec"]["template"]["metadata"].get("annotations") or {}
+    status, wanted = body.get("status") or {}, body["spec"].get("replicas", 1)
+    counts = [status.get(key) for key in ("replicas", "updatedReplicas", "availableReplicas")]
+    seen = status.get("observedGeneration") == body["metadata"].get("generation")
+    return bool(annotations.get(_WRITING, "") == routes.writing and seen and counts == [wanted] * 3)
+
+
+def write(
+    kubectl: Kubectl,
+    files: Mapping[str, str],
+    *,
+    instead_of: Routes,
+    record: Mapping[str, Any] | None = None,
+) -> None:
     """Give the gateway these routes; they count for every request when this returns.
 
     Another configuration is another Pod, which takes over before the old one ends: a weight counts
-    at once, not when the node next looks at its ConfigMaps.
+    at once, not when the node next looks at its ConfigMaps. If the gateway does not take them, or
+    this is interrupted, the routes of before are put back.
 
     Args:
         kubectl: writes the gateway's namespace.
         files: what `gateway_configuration.render` gave for all routes.
         instead_of: what they were made from; if others have come since, nothing is changed.
+        record: kept beside them; None for what is there.
 
     Raises:
         ServingError: somebody else changed the routes meanwhile, or the gateway does not take them.
     """
-    if files == instead_of.files:
+    kept = instead_of.record if record is None else dict(record)
+    if files == instead_of.files and is_told(kubectl, instead_of):
+        if kept != instead_of.record:
+            _put(kubectl, files, kept, version=instead_of.version, writing=instead_of.writing)
         return
-    metadata: dict[str, Any] = {"name": ROUTES, "labels": LABELS}
-    if instead_of.version:
-        metadata["resourceVersion"] = instead_of.version
-    body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": files}
+    writing = uuid.uuid4().hex
     try:
-        kubectl.write("replace" if instead_of.version else "create", body)
-    except ServingError as error:
-        if "Conflict" in str(error) or "AlreadyExists" in str(error):
-            raise ServingError(
-                "another rollout changed the gateway's routes meanwhile; look at what serves now, "
-                "and try again"
-            ) from error
+        _put(kubectl, files, kept, version=instead_of.version, writing=writing)
+        restart(kubectl)
+    except BaseException:
+        _put_back(kubectl, instead_of, writing)
         raise
-    restart(kubectl)
+
+
+def note(kubectl: Kubectl, record: Mapping[str, Any]) -> None:
+    """Keep another record beside the routes of now, which stay.
+
+    Raises:
+        ServingError: somebody else changed the routes meanwhile.
+    """
+    now = read(kubectl)
+    _put(kubectl, now.files, record, version=now.version, writing=now.writing)
 
 
 def restart(kubectl: Kubectl, *, pause: Callable[[float], None] = time.sleep) -> None:
@@ -84,12 +133,15 @@ def restart(kubectl: Kubectl, *, pause: Callable[[float], None] = time.sleep) ->
     Raises:
         ServingError: it does not happen within 90 seconds.
     """
-    found = kubectl.get("deployments", f"--selector={_SELECTOR}")
-    if not found:
-        raise ServingError(f"the namespace {NAMESPACE} holds no gateway; run `make up`")
-    name = found[0]["metadata"]["name"]
+    name = _deployment(kubectl)["metadata"]["name"]
     before = {pod["metadata"]["uid"] for pod in kubectl.get("pods", f"--selector={_SELECTOR}")}
-    kubectl.run("rollout", "restart", f"deployment/{name}")
+    annotations = {
+        # What `kubectl rollout restart` writes.
+        "kubectl.kubernetes.io/restartedAt": datetime.now(UTC).isoformat(),
+        _WRITING: read(kubectl).writing,
+    }
+    change = {"spec": {"template": {"metadata": {"annotations": annotations}}}}
+    kubectl.run("patch", f"deployment/{name}", "--patch", json.dumps(change))
     words = ("rollout", "status", f"deployment/{name}", f"--timeout={_SECONDS}s")
     kubectl.run(*words, seconds=_SECONDS + 10)
     for _ in range(_SECONDS):
@@ -98,3 +150,55 @@ def restart(kubectl: Kubectl, *, pause: Callable[[float], None] = time.sleep) ->
             return
         pause(1)
     raise ServingError(f"the gateway's Pods of before do not end within {_SECONDS} s")
+
+
+def _put(
+    kubectl: Kubectl,
+    files: Mapping[str, str],
+    record: Mapping[str, Any],
+    *,
+    version: str,
+    writing: str,
+) -> None:
+    annotations = {_WRITING: writing, _RECORD: json.dumps(record, sort_keys=True)}
+    metadata: dict[str, Any] = {"name": ROUTES, "labels": LABELS, "annotations": annotations}
+    if version:
+        metadata["resourceVersion"] = version
+    body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": dict(files)}
+    try:
+        kubectl.write("replace" if version else "create", body)
+    except ServingError as error:
+        if "Conflict" in str(error) or "AlreadyExists" in str(error):
+            raise ServingError(
+                "another rollout changed the gateway's routes meanwhile; look at what serves now, "
+                "and try again"
+            ) from error
+        raise
+
+
+def _put_back(kubectl: Kubectl, before: Routes, writing: str) -> None:
+    """Give the gateway the routes of before, if those of now are this writing."""
+    try:
+        now = read(kubectl)
+        if now.writing != writing:
+            return
+        files, record = before.files, before.record
+        _put(kubectl, files, record, version=now.version, writing=uuid.uuid4().hex)
+        restart(kubectl)
+    except ServingError as error:
+        print(f"the routes of before could not be put back: {error}", flush=True)
+
+
+def _deployment(kubectl: Kubectl) -> dict[str, Any]:
+    found = kubectl.get("deployments", f"--selector={_SELECTOR}")
+    if not found:
+        raise ServingError(f"the namespace {NAMESPACE} holds no gateway; run `make up`")
+    return found[0]
+
+
+def _parsed(text: str) -> dict[str, Any]:
+    try:
+        found = json.loads(text or "{}")
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}

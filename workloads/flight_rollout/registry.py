@@ -5,6 +5,7 @@ requests that a challenger gets is a tag of its version.
 """
 
 import json
+import re
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -17,6 +18,7 @@ CHALLENGER: Final = "challenger"
 PREVIOUS: Final = "previous"
 _PERCENT: Final = "canary_percent"
 _SECONDS: Final = 30
+_SHOWN: Final = 20
 
 
 class RegistryError(Exception):
@@ -31,11 +33,13 @@ class Registered:
         version: its number, and where its files are.
         run_id: MLflow's run that trained it; empty for none.
         canary_percent: share of the requests while it is tried; 0 for none.
+        problem: why its tag says no share, if it has one; empty otherwise.
     """
 
     version: Version
     run_id: str
     canary_percent: int
+    problem: str = ""
 
 
 class Registry:
@@ -120,15 +124,37 @@ class Registry:
             self._set_alias(PREVIOUS, before.version.number)
         self._set_alias(CHAMPION, number)
 
+    def record(self, *, champion: str, challenger: str, percent: int) -> None:
+        """Note which version serves and which one is tried; what is so already stays.
+
+        Raises:
+            RegistryError: MLflow refuses.
+        """
+        now = self.by_alias(CHAMPION)
+        if now is None or now.version.number != champion:
+            self.promote(champion)
+        tried = self.by_alias(CHALLENGER)
+        if not challenger:
+            self.end_challenge()
+        elif tried is None or (tried.version.number, tried.canary_percent) != (challenger, percent):
+            self.challenge(challenger, percent)
+
     def _registered(self, body: dict[str, Any]) -> Registered:
         number = str(body["version"])
         found = self._get("model-versions/get-download-uri", name=self._model, version=number)
         tags = {each["key"]: each["value"] for each in body.get("tags", [])}
         percent = tags.get(_PERCENT, "0")
+        # Anybody who reaches MLflow may write the tag.
+        known = re.fullmatch(r"[0-9]{1,2}", percent)
+        shown = percent if len(percent) <= _SHOWN else f"{percent[:_SHOWN]}…"
         return Registered(
             version=Version(number=number, uri=found["artifact_uri"] if found else ""),
             run_id=body.get("run_id", ""),
-            canary_percent=int(percent) if percent.isdecimal() else 0,
+            canary_percent=int(percent) if known else 0,
+            problem=""
+            if known
+            else f"version {number}'s tag {_PERCENT} is {shown!r}, no number from 1 to 99: it gets "
+            f"no requests; `make canary VERSION={number} WEIGHT=10` sets it",
         )
 
     def _set_alias(self, alias: str, number: str) -> None:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -73,12 +73,14 @@ def roll_out(
     access: Access,
     sample: Callable[[], Sample],
     say: Callable[[str], None] = print,
+    record: Mapping[str, Any] | None = None,
+    check: Callable[[], None] = lambda: None,
 ) -> list[Served]:
-    """Let these versions, and no other, serve on each engine.
+    """Let these versions serve on each engine, and send requests to no other.
 
     Each version is a manifest with a name that no other had. What is new is made, and asked for
-    labelled flights; then the gateway sends requests to it; what is not wanted any more goes last.
-    If anything fails before that, what was made is removed, and everything serves as before.
+    labelled flights; then the gateway sends requests to it. If anything fails, the routes are as
+    before, and what was made is removed. `remove_others` removes what is asked no more.
 
     Args:
         shares: the versions; percents sum to 100.
@@ -86,6 +88,8 @@ def roll_out(
         access: how the cluster is reached.
         sample: reads the flights of the test.
         say: takes a line of progress.
+        record: kept beside the routes.
+        check: raises when the rollout may not go on.
 
     Returns:
         Each version on each engine.
@@ -102,18 +106,58 @@ def roll_out(
     def serve(job: tuple[ModelServer, Share]) -> Served:
         return _serve(*job, access=access, sample=flights, made=made, say=say)
 
-    with _removed_again(made, access), ThreadPoolExecutor(len(jobs)) as pool:
+    with _removed_again(made, access, say), ThreadPoolExecutor(len(jobs)) as pool:
         # The reason of each that fails, not only of the first.
         futures = [pool.submit(serve, job) for job in jobs]
         errors = [str(e) for e in (future.exception() for future in futures) if e]
         if errors:
             raise ServingError("; ".join(dict.fromkeys(errors)))
         served = [future.result() for future in futures]
-        routes = [_route(server, served) for server in servers]
-        gateway.write(routes_of, gateway_configuration.render(routes), instead_of=before)
-    for server in servers:
-        _remove(server, access, keep=[s.deployment for s in served if s.engine == server.engine])
+        check()
+        gateway.write(routes_of, rendered(served, servers), instead_of=before, record=record)
     return served
+
+
+def remove_others(
+    served: Sequence[Served], servers: Sequence[ModelServer], *, access: Access
+) -> None:
+    """Remove the versions that serve no more, except one that the gateway asks nevertheless.
+
+    Raises:
+        ServingError: the cluster does not do it.
+    """
+    routes = gateway.read(Kubectl(access, gateway.NAMESPACE))
+    for server in servers:
+        keep = [each.deployment for each in served if each.engine == server.engine]
+        _remove(server, access, keep=keep, routes=routes)
+
+
+def rendered(served: Sequence[Served], servers: Sequence[ModelServer]) -> dict[str, str]:
+    """Return the gateway's files for what serves."""
+    return gateway_configuration.render([_route(server, served) for server in servers])
+
+
+def find(server: ModelServer, version: Version, *, access: Access) -> str:
+    """Return the name of what serves a version as these settings say, or nothing.
+
+    Raises:
+        ServingError: the API does not give it.
+    """
+    kubectl = Kubectl(access, server.namespace)
+    return _there(kubectl, ENGINES[server.engine], _manifest(server, version))
+
+
+def versions(server: ModelServer, *, access: Access) -> dict[str, str]:
+    """Return the numbers of the versions that are there, by the names of their manifests.
+
+    Raises:
+        ServingError: the API does not give them.
+    """
+    found = Kubectl(access, server.namespace).get(
+        _kind(ENGINES[server.engine]), f"--selector={_SELECTOR}"
+    )
+    metadata = [each["metadata"] for each in found]
+    return {str(each["name"]): each["labels"].get(_VERSION, "") for each in metadata}
 
 
 def remove(servers: Sequence[ModelServer], *, access: Access) -> None:
@@ -198,24 +242,48 @@ def _route(server: ModelServer, served: Sequence[Served]) -> Route:
 
 
 @contextmanager
-def _removed_again(made: list[tuple[ModelServer, str]], access: Access) -> Iterator[None]:
+def _removed_again(
+    made: list[tuple[ModelServer, str]], access: Access, say: Callable[[str], None]
+) -> Iterator[None]:
     """Remove what was made, should anything fail; that failure is the one to be told."""
     try:
         yield
     except BaseException:
         for server, name in made:
-            engine = ENGINES[server.engine]
             try:
-                _delete(Kubectl(access, server.namespace), engine, [name])
+                if _may_be_asked(server, name, access):
+                    say(f"{name} stays: the gateway may send requests to it")
+                    continue
+                _delete(Kubectl(access, server.namespace), ENGINES[server.engine], [name])
             except ServingError as error:
-                print(f"could not be removed again: {error}", flush=True)
+                say(f"{name} could not be removed again: {error}")
         raise
 
 
-def _remove(server: ModelServer, access: Access, *, keep: Sequence[str]) -> None:
+def _may_be_asked(server: ModelServer, name: str, access: Access) -> bool:
+    """Return whether the routes lead to a manifest's servers, or the gateway may not know them."""
+    kubectl = Kubectl(access, gateway.NAMESPACE)
+    routes = gateway.read(kubectl)
+    if not routes.files:
+        return False
+    host = ENGINES[server.engine].host(name, server.namespace)
+    return routes.name(host) or not gateway.is_told(kubectl, routes)
+
+
+def _remove(
+    server: ModelServer,
+    access: Access,
+    *,
+    keep: Sequence[str],
+    routes: gateway.Routes | None = None,
+) -> None:
     engine, kubectl = ENGINES[server.engine], Kubectl(access, server.namespace)
-    found = kubectl.get(_kind(engine), f"--selector={_SELECTOR}")
-    _delete(kubectl, engine, [n for each in found if (n := each["metadata"]["name"]) not in keep])
+    found = [
+        str(each["metadata"]["name"])
+        for each in kubectl.get(_kind(engine), f"--selector={_SELECTOR}")
+    ]
+    asked = [n for n in found if routes and routes.name(engine.host(n, server.namespace))]
+    _delete(kubectl, engine, [name for name in found if name not in (*keep, *asked)])
 
 
 def _delete(kubectl: Kubectl, engine: Engine, names: Sequence[str]) -> None:

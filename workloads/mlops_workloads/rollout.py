@@ -6,12 +6,10 @@ from typing import Any
 import pulumi
 from pulumi.dynamic import CreateResult, DiffResult, Resource, ResourceProvider, UpdateResult
 
-from flight_rollout import labelled_sample, rollout
+from flight_rollout import labelled_sample, promotion, rollout
 from flight_rollout.engine import ModelServer
-from flight_rollout.errors import ServingError
 from flight_rollout.kubectl import Access
-from flight_rollout.registry import CHALLENGER, CHAMPION, Registry
-from flight_rollout.rollout import Share
+from flight_rollout.registry import Registry
 from mlops_toolchain import layout
 
 # What a rollout was of; another of these is rolled out again.
@@ -33,25 +31,6 @@ def sample() -> labelled_sample.Sample:
     return labelled_sample.read(
         str(layout.dataset_dir()), month=rollout.MONTH, flights=rollout.FLIGHTS
     )
-
-
-def shares(registry: Registry) -> list[Share]:
-    """Return what is to serve: the champion, and a challenger with its share.
-
-    Raises:
-        RegistryError: MLflow does not answer.
-        ServingError: there is no champion.
-    """
-    champion, challenger = registry.by_alias(CHAMPION), registry.by_alias(CHALLENGER)
-    if champion is None:
-        raise ServingError("MLflow holds no champion; look at the pipeline's last run")
-    if challenger is None or not challenger.canary_percent:
-        return [Share(version=champion.version, percent=100)]
-    percent = challenger.canary_percent
-    return [
-        Share(version=challenger.version, percent=percent),
-        Share(version=champion.version, percent=100 - percent),
-    ]
 
 
 class RolloutProvider(ResourceProvider):
@@ -85,19 +64,24 @@ class RolloutProvider(ResourceProvider):
 
     @staticmethod
     def _rolled_out(props: dict[str, Any], before: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
-        wanted = shares(Registry(props["tracking_uri"], props["model"]))
+        registry = Registry(props["tracking_uri"], props["model"])
         cluster, servers = access(props["kubeconfig"]), _servers(props["servers"])
-        served = rollout.roll_out(
-            wanted,
-            servers,
+        served = promotion.serve(
+            lambda _completed: promotion.registered(registry, _say),
+            registry=registry,
+            servers=servers,
             access=cluster,
             sample=sample,
-            say=lambda line: print(line, flush=True),
+            say=_say,
         )
         places = {(server.engine, server.namespace) for server in servers}
         left = [s for s in _servers(before) if (s.engine, s.namespace) not in places]
         rollout.remove(left, access=cluster)
         return {**props, "version": max(served, key=lambda each: each.percent).version}
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
 
 
 def _servers(settings: Sequence[dict[str, Any]]) -> list[ModelServer]:

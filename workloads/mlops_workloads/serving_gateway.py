@@ -132,6 +132,12 @@ class ServingGateway(pulumi.ComponentResource):
                 "resources": ["deployments"],
                 "verbs": ["get", "list", "watch", "patch"],
             },
+            # One rollout at a time, in the cluster or beside it.
+            {
+                "api_groups": ["coordination.k8s.io"],
+                "resources": ["leases"],
+                "verbs": ["get", "create", "update"],
+            },
         ]
         deployer.may(f"{name}-deployer", self.namespace, rules, pulumi.ResourceOptions(parent=self))
 

@@ -1,131 +1,27 @@
 """The order of a rollout, and what a failed one leaves; engines are asked end to end."""
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 
 from flight_rollout import gateway, rollout
-from flight_rollout.engine import ModelServer, Version
+from flight_rollout.engine import Version
 from flight_rollout.errors import ServingError
 from flight_rollout.kubectl import Access
 from flight_rollout.labelled_sample import Sample
 from flight_rollout.rollout import Share
-
-SERVER = ModelServer(
-    engine="seldon",
-    namespace="seldon",
-    server="local/server:1",
-    model="flight-delay",
-    credentials="store",
-    artifacts="s3://artifacts/mlflow",
-    log_bucket="artifacts",
-    log_rate=1.0,
-)
-ONE, TWO = (Version(number=n, uri=f"mlflow-artifacts:/1/models/m{n}") for n in "12")
-LATE = [True, False, True, False]
+from tests.unit.flight_rollout.fake import ONE, SERVER, TWO, Cluster, sample
 
 
-class Cluster:
-    """Keeps manifests and routes, and notes what is done to them."""
-
-    def __init__(self) -> None:
-        self.manifests: dict[str, dict[str, Any]] = {}
-        self.routes: dict[str, str] = {}
-        self.version = self.pod = 0
-        self.done: list[str] = []
-        self.broken: set[str] = set()
-
-    def serving(self) -> set[str]:
-        return {
-            body["metadata"]["labels"]["mlops-platform/version"] for body in self.manifests.values()
-        }
-
-
-class FakeKubectl:
-    """One namespace of the cluster."""
-
-    def __init__(self, cluster: Cluster, namespace: str) -> None:
-        self._cluster, self._namespace = cluster, namespace
-
-    def get(self, *words: str) -> list[dict[str, Any]]:
-        cluster = self._cluster
-        if words[0] == f"configmap/{gateway.ROUTES}":
-            found = {"metadata": {"resourceVersion": str(cluster.version)}, "data": cluster.routes}
-            return [found] if cluster.routes else []
-        if words[0] == "deployments":
-            return [{"metadata": {"name": "gateway"}}]
-        if words[0] == "pods":
-            return [{"metadata": {"uid": str(cluster.pod)}}]
-        if words[0].startswith("seldondeployment/"):
-            body = cluster.manifests[words[0].partition("/")[2]]
-            broken = body["metadata"]["labels"]["mlops-platform/version"] in cluster.broken
-            status = {
-                "state": "Failed" if broken else "Available",
-                "description": "no such file",
-                "observedGeneration": 1,
-                "conditions": [{"reason": "NotSupported"}] if broken else [],
-            }
-            return [{**body, "status": status}]
-        return list(cluster.manifests.values())
-
-    def write(self, verb: str, manifest: Mapping[str, Any]) -> str:
-        cluster = self._cluster
-        if manifest["kind"] == "ConfigMap":
-            if verb == "replace" and manifest["metadata"]["resourceVersion"] != str(
-                cluster.version
-            ):
-                raise ServingError("kubectl replace failed: Conflict")
-            cluster.done.append("route")
-            cluster.routes, cluster.version = manifest["data"], cluster.version + 1
-            return gateway.ROUTES
-        name = f"{manifest['metadata']['generateName']}{len(cluster.done)}"
-        cluster.manifests[name] = {
-            **manifest,
-            "metadata": {**manifest["metadata"], "name": name, "generation": 1},
-        }
-        cluster.done.append(f"create {name.partition('-v')[2][0]}")
-        return name
-
-    def post(self, _service: str, _port: int, _path: str, _body: Any) -> dict[str, Any]:
-        name = _service.removesuffix("-default")
-        labels = self._cluster.manifests[name]["metadata"]["labels"]
-        self._cluster.done.append(f"ask {labels['mlops-platform/version']}")
-        return {
-            "data": {"ndarray": [[0.9 if late else 0.1] for late in LATE]},
-            "meta": {"tags": {"model_version": labels["mlops-platform/version"]}},
-        }
-
-    def run(self, *words: str, **_options: Any) -> str:
-        if words[:2] == ("rollout", "restart"):
-            self._cluster.pod += 1
-        if words[0] == "delete":
-            for each in words[1:-1]:
-                name = each.partition("/")[2]
-                del self._cluster.manifests[name]
-                self._cluster.done.append(f"delete {name.partition('-v')[2][0]}")
-        return ""
-
-
-@pytest.fixture
-def cluster(monkeypatch: pytest.MonkeyPatch) -> Cluster:
-    made = Cluster()
-    monkeypatch.setattr(rollout, "Kubectl", lambda _access, namespace: FakeKubectl(made, namespace))
-    return made
-
-
-def _sample() -> Sample:
-    return Sample(rows=[{"carrier": "UA"}] * len(LATE), late=LATE)
-
-
-def _roll_out(*shares: tuple[Version, int], sample: Callable[[], Sample] = _sample) -> list[str]:
+def _roll_out(*shares: tuple[Version, int], flights: Callable[[], Sample] = sample) -> list[str]:
     served = rollout.roll_out(
         [Share(version=version, percent=percent) for version, percent in shares],
         [SERVER],
         access=Access(),
-        sample=sample,
+        sample=flights,
         say=lambda _line: None,
     )
+    rollout.remove_others(served, [SERVER], access=Access())
     return [f"{each.version} {each.percent} %" for each in served]
 
 
@@ -168,12 +64,37 @@ def test_of_two_rollouts_at_once_the_second_takes_back_what_it_made(cluster: Clu
     _roll_out((ONE, 100))
 
     def meanwhile() -> Sample:
-        cluster.version += 1
-        return _sample()
+        cluster.objects[gateway.ROUTES]["metadata"]["resourceVersion"] = "of another"
+        return sample()
 
     with pytest.raises(ServingError, match="another rollout changed the gateway's routes"):
-        _roll_out((TWO, 100), sample=meanwhile)
+        _roll_out((TWO, 100), flights=meanwhile)
     assert cluster.serving() == {"1"}
+
+
+def test_a_gateway_that_does_not_take_the_routes_has_those_of_before_again(
+    cluster: Cluster,
+) -> None:
+    _roll_out((ONE, 100))
+    routes = cluster.routes
+    cluster.slow = ["not"]
+    with pytest.raises(ServingError, match="timed out waiting"):
+        _roll_out((TWO, 100))
+    assert cluster.routes == cluster.loaded == routes
+    assert cluster.serving() == {"1"}
+
+
+def test_a_version_that_the_gateway_may_ask_is_not_removed(cluster: Cluster) -> None:
+    _roll_out((ONE, 100))
+    # The new Pod sends requests to version 2, and the one of before does not come back.
+    cluster.slow = ["read", "not"]
+    with pytest.raises(ServingError, match="timed out waiting"):
+        _roll_out((TWO, 100))
+    assert cluster.serving() == {"1", "2"}
+    assert cluster.asked() == set(cluster.manifests)
+    _roll_out((ONE, 100))
+    assert cluster.serving() == {"1"}
+    assert cluster.asked() == set(cluster.manifests)
 
 
 def test_everything_can_be_removed(cluster: Cluster) -> None:
