@@ -1,7 +1,7 @@
 """Why an object is not ready: its events, its pods' troubles, and the last lines of their logs."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any, Final
 
 from mlops_kubernetes.awaiting.pod import container_statuses, troubles
@@ -13,13 +13,17 @@ _LOG_LINES: Final = 10
 _LINE_LENGTH: Final = 400
 
 
-async def explain(client: Client, live: dict[str, Any]) -> list[str]:
+Clean = Callable[[str], str]
+"""Takes secrets out of a text. It comes before a text is cut, or half a secret would stay."""
+
+
+async def explain(client: Client, live: dict[str, Any], clean: Clean) -> list[str]:
     """Return lines that say why an object is not ready; empty where the cluster does not tell."""
     try:
         pods = await _pods(client, live)
-        lines = [line async for line in _events(client, live)]
+        lines = [line async for line in _events(client, live, clean)]
         for pod in _worst(pods)[:_PODS]:
-            lines += [line async for line in _explain_pod(client, pod, live)]
+            lines += [line async for line in _explain_pod(client, pod, live, clean)]
     except (ApiError, UnreachableError):
         return []
     return lines
@@ -62,7 +66,7 @@ def _worst(pods: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return sorted(troubled, key=lambda pod: str(pod["metadata"].get(age)), reverse=True)
 
 
-async def _events(client: Client, value: dict[str, Any]) -> AsyncIterator[str]:
+async def _events(client: Client, value: dict[str, Any], clean: Clean) -> AsyncIterator[str]:
     metadata = value["metadata"]
     namespace = metadata.get("namespace") or "default"
     found = await client.get(
@@ -73,28 +77,29 @@ async def _events(client: Client, value: dict[str, Any]) -> AsyncIterator[str]:
     items.sort(key=lambda e: str(e.get("lastTimestamp") or e.get("eventTime") or ""))
     for event in items[-_EVENTS:]:
         count = f" ({event['count']} times)" if event.get("count", 1) > 1 else ""
-        yield f"event [{event.get('reason')}] {_short(event.get('message') or '')}{count}"
+        text = _short(clean(event.get("message") or ""))
+        yield f"event [{event.get('reason')}] {text}{count}"
 
 
 async def _explain_pod(
-    client: Client, pod: dict[str, Any], live: dict[str, Any]
+    client: Client, pod: dict[str, Any], live: dict[str, Any], clean: Clean
 ) -> AsyncIterator[str]:
     name = pod["metadata"]["name"]
     for trouble in troubles(pod):
         yield f"Pod {name}: {trouble}"
     if pod["metadata"].get("uid") != live["metadata"].get("uid"):
-        async for line in _events(client, pod):
+        async for line in _events(client, pod, clean):
             yield f"Pod {name}: {line}"
     for container in container_statuses(pod):
         state = container.get("state") or {}
         ended = (state.get("terminated") or {}).get("exitCode")
         if container.get("ready") or (not container.get("restartCount") and not ended):
             continue
-        for line in await _log(client, pod, container):
+        for line in clean(await _log(client, pod, container)).splitlines():
             yield f"Pod {name}, container {container['name']} | {_short(line)}"
 
 
-async def _log(client: Client, pod: dict[str, Any], container: dict[str, Any]) -> list[str]:
+async def _log(client: Client, pod: dict[str, Any], container: dict[str, Any]) -> str:
     """Return the last lines of a container; of its last run, if this one has just begun."""
     metadata = pod["metadata"]
     path = f"/api/v1/namespaces/{metadata['namespace']}/pods/{metadata['name']}/log"
@@ -106,8 +111,8 @@ async def _log(client: Client, pod: dict[str, Any], container: dict[str, Any]) -
         except (ApiError, UnreachableError, TimeoutError):
             continue
         if text.strip():
-            return text.strip().splitlines()[-_LOG_LINES:]
-    return []
+            return "\n".join(text.strip().splitlines()[-_LOG_LINES:])
+    return ""
 
 
 def _short(text: str) -> str:

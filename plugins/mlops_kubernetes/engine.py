@@ -4,6 +4,7 @@ from typing import Any, Final, Protocol
 
 import grpc
 
+from mlops_kubernetes.redaction import Redaction
 from mlops_language_host.stubs import register_parent_packages
 
 register_parent_packages()
@@ -29,6 +30,9 @@ class Log(Protocol):
 
     async def warning(self, text: str) -> None:
         """Print a warning."""
+
+    def clean(self, text: str) -> str:
+        """Return a text without the resource's secrets, before it is cut."""
 
 
 class Engine:
@@ -56,31 +60,27 @@ class Engine:
 class ResourceLog:
     """Messages about one resource, with its secrets taken out and repeats left out."""
 
-    def __init__(self, engine: Engine, urn: str, secrets: frozenset[str] = frozenset()) -> None:
+    def __init__(self, engine: Engine, urn: str, redaction: Redaction | None = None) -> None:
         self._engine = engine
         self._urn = urn
-        self._secrets = secrets
+        self._redaction = redaction or Redaction()
         self._status = ""
 
     async def status(self, text: str) -> None:
         """Show what is being waited for."""
         if text != self._status:
             self._status = text
-            clean = redact(text, self._secrets)
+            clean = self.clean(text)
             await self._engine.log(engine_pb2.INFO, self._urn, clean, ephemeral=True)
 
     async def info(self, text: str) -> None:
         """Print a message."""
-        await self._engine.log(engine_pb2.INFO, self._urn, redact(text, self._secrets))
+        await self._engine.log(engine_pb2.INFO, self._urn, self.clean(text))
 
     async def warning(self, text: str) -> None:
         """Print a warning."""
-        await self._engine.log(engine_pb2.WARNING, self._urn, redact(text, self._secrets))
+        await self._engine.log(engine_pb2.WARNING, self._urn, self.clean(text))
 
-
-def redact(text: str, secrets: frozenset[str]) -> str:
-    """Return a text without the given secrets; very short ones would blot out ordinary words."""
-    for secret in sorted(secrets, key=len, reverse=True):
-        if len(secret) > 3:
-            text = text.replace(secret, "[secret]")
-    return text
+    def clean(self, text: str) -> str:
+        """Return a text without the resource's secrets."""
+        return self._redaction.clean(text)

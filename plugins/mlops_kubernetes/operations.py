@@ -365,7 +365,7 @@ class Operations:
         live = seen["live"]
         await self.log.status("")
         what = f"{location.kind.kind} {location.identity}"
-        reasons = [f"{what} {reason}", *await explain(self.cluster.client, live)]
+        reasons = [f"{what} {reason}", *await explain(self.cluster.client, live, self.log.clean)]
         state = objects.state(live, inputs, manager=manager)
         return InitializationError(location.identity, state, inputs, reasons)
 

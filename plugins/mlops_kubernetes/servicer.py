@@ -22,12 +22,13 @@ from mlops_kubernetes.components import construct
 from mlops_kubernetes.components.manifests import ManifestError
 from mlops_kubernetes.diff import Change, Difference, difference
 from mlops_kubernetes.discovery import UnknownKindError, UnservedObjectsError
-from mlops_kubernetes.engine import Engine, ResourceLog, redact
+from mlops_kubernetes.engine import Engine, ResourceLog
 from mlops_kubernetes.invoking import invoke
 from mlops_kubernetes.kubeconfig import KubeconfigError
 from mlops_kubernetes.naming import Autonaming, NameRequiredError
 from mlops_kubernetes.objects import secret_paths
 from mlops_kubernetes.operations import InitializationError, Operations, unsupported
+from mlops_kubernetes.redaction import Redaction
 from mlops_kubernetes.values import (
     UNKNOWN,
     Properties,
@@ -79,9 +80,10 @@ def _answering(handler: Handler) -> Handler:
         try:
             return await handler(self, request, context)
         except InitializationError as error:
-            await _abort_partially(context, error)
+            redaction = _redaction(request, error.inputs, error.state)
+            await _abort_partially(context, error, redaction)
         except _ANSWERS as error:
-            text = redact(str(error), _secrets_of(request))
+            text = _redaction(request).clean(str(error))
             await context.abort(grpc.StatusCode.FAILED_PRECONDITION, text)
 
     return guarded
@@ -211,7 +213,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
     async def Create(self, request: Any, _: Any) -> Any:  # noqa: N802
         """Create an object, or say what creating it would give."""
         inputs = decode(request.properties)
-        operations = self._operations(request, inputs)
+        operations = self._operations(request)
         if request.preview:
             state = await operations.preview_create(inputs)
             return provider_pb2.CreateResponse(properties=encode(state.value, state.secrets))
@@ -223,7 +225,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
     async def Update(self, request: Any, _: Any) -> Any:  # noqa: N802
         """Update an object in place, or say what updating it would give."""
         inputs, olds = decode(request.news), decode(request.olds)
-        operations = self._operations(request, inputs)
+        operations = self._operations(request)
         ignored = list(request.ignoreChanges)
         if request.preview:
             state = await operations.preview_update(request.id, olds, inputs, ignored)
@@ -236,7 +238,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
     async def Delete(self, request: Any, _: Any) -> Any:  # noqa: N802
         """Delete an object and wait until it is gone."""
         state, inputs = decode(request.properties), decode(request.old_inputs)
-        operations = self._operations(request, inputs)
+        operations = self._operations(request)
         await operations.delete(request.id, state, inputs, request.timeout)
         return empty_pb2.Empty()
 
@@ -250,7 +252,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             kind = kinds.of_type(token) or kind
         if not kind.kind:
             raise unsupported(f"reading a {token}")
-        found = await self._operations(request, inputs).read(request.id, kind, state, inputs)
+        found = await self._operations(request).read(request.id, kind, state, inputs)
         return provider_pb2.ReadResponse(
             id=found.identity,
             properties=encode(found.state.value, found.state.secrets),
@@ -273,7 +275,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
     @_answering
     async def Construct(self, request: Any, _: Any) -> Any:  # noqa: N802
         """Make a component's children."""
-        log = ResourceLog(self._engine, "", decode(request.inputs).secret_texts())
+        log = ResourceLog(self._engine, "", _redaction(request))
         return await construct(request, self._configured, log)
 
     async def Cancel(self, *_: Any) -> Any:  # noqa: N802
@@ -296,13 +298,12 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             raise OperationError("the engine has not configured the provider")
         return self._cluster
 
-    def _operations(self, request: Any, inputs: Properties) -> Operations:
-        secrets = inputs.secret_texts()
+    def _operations(self, request: Any) -> Operations:
         return Operations(
             cluster=self._configured,
             urn=request.urn,
             patch=kinds.is_patch(_token(request)),
-            log=ResourceLog(self._engine, request.urn, secrets),
+            log=ResourceLog(self._engine, request.urn, _redaction(request)),
         )
 
     def _named(
@@ -404,8 +405,9 @@ def _diff_response(found: Difference) -> Any:
     )
 
 
-def _secrets_of(request: Any) -> frozenset[str]:
-    texts: set[str] = set()
+def _redaction(request: Any, *others: Properties) -> Redaction:
+    """Return what takes the secrets of a request, and of other properties, out of texts."""
+    texts = {text for each in others for text in each.secret_texts()}
     for name in ("properties", "news", "olds", "inputs", "old_inputs", "args"):
         struct = getattr(request, name, None)
         if struct is None:
@@ -414,13 +416,12 @@ def _secrets_of(request: Any) -> frozenset[str]:
             texts |= decode(struct).secret_texts()
         except (UnsupportedValueError, OSError):
             continue
-    return frozenset(texts)
+    return Redaction(texts)
 
 
-async def _abort_partially(context: Any, error: InitializationError) -> None:
+async def _abort_partially(context: Any, error: InitializationError, redaction: Redaction) -> None:
     """Fail an operation whose object exists; the engine records it with the reasons."""
-    secrets = error.inputs.secret_texts() | error.state.secret_texts()
-    reasons = [redact(reason, secrets) for reason in error.reasons]
+    reasons = [redaction.clean(reason) for reason in error.reasons]
     detail = provider_pb2.ErrorResourceInitFailed(
         id=error.identity,
         properties=encode(error.state.value, error.state.secrets),

@@ -7,7 +7,14 @@ import pytest
 from mlops_kubernetes.paths import PropertyPath
 from tests.conformance.cluster import Cluster
 from tests.conformance.conftest import Make
-from tests.conformance.manifests import CONFIG_MAP, DEPLOYMENT, SECRET, metadata, workload
+from tests.conformance.manifests import (
+    CONFIG_MAP,
+    DEPLOYMENT,
+    SECRET,
+    SERVICE,
+    metadata,
+    workload,
+)
 from tests.conformance.protocol import OperationFailedError
 
 PASSWORD = "correct-horse-battery-staple"
@@ -91,3 +98,22 @@ def test_an_error_does_not_repeat_a_secret(make: Make, namespace: str) -> None:
     assert "conf" in str(failed.value)
     assert PASSWORD not in str(failed.value)
     assert PASSWORD not in resource.plugin.engine.text
+
+
+@pytest.mark.parametrize("kind", ['quo"ted', "li\nnes of it", "bäck\\slash<&>"])
+def test_an_error_does_not_repeat_a_secret_that_the_server_escapes(
+    make: Make, namespace: str, kind: str
+) -> None:
+    inputs = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"namespace": namespace, "name": "leads"},
+        "spec": {"type": kind, "ports": [{"port": 80}]},
+    }
+    resource = make(SERVICE)
+    parts = [part for part in ("quo", "ted", "nes of it", "slash", "bäck") if part in kind]
+    assert parts
+    with pytest.raises(OperationFailedError, match="leads") as failed:
+        resource.create(inputs, secrets=[PropertyPath(("spec", "type"))])
+    said = str(failed.value) + resource.plugin.engine.text
+    assert not [part for part in parts if part in said]

@@ -11,7 +11,6 @@ from mlops_kubernetes.components.manifests import (
     parse,
     placed,
 )
-from mlops_kubernetes.engine import redact
 from mlops_kubernetes.kinds import Kind
 from mlops_kubernetes.values import UNKNOWN, Properties
 
@@ -110,8 +109,3 @@ def test_lists_within_lists_are_flattened() -> None:
     inner = {"apiVersion": "v1", "kind": "ConfigMapList", "items": [config_map("a")]}
     outer = {"apiVersion": "v1", "kind": "List", "items": [inner, config_map("b")]}
     assert [v["metadata"]["name"] for v in expand([outer], "x")] == ["a", "b"]
-
-
-def test_secrets_are_taken_out_of_messages_longest_first() -> None:
-    secrets = frozenset({"hunter2", "hunter2-extended", "a"})
-    assert redact("a hunter2-extended hunter2", secrets) == "a [secret] [secret]"
