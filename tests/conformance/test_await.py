@@ -232,9 +232,52 @@ def test_a_service_is_ready_when_it_leads_to_a_pod(
         assert any(found.get("endpoints") for found in slices)
 
 
-def test_a_service_that_leads_nowhere_is_not_ready(make: Make, namespace: str) -> None:
-    with pytest.raises(InitializationFailedError, match="Pod"):
-        make(SERVICE).create(service(namespace, "web", selector={"app": "none"}), timeout=2)
+def test_a_service_without_pods_is_ready_and_one_with_unready_pods_is_not(
+    make: Make, cluster: Cluster, namespace: str
+) -> None:
+    began = time.monotonic()
+    resource = make(SERVICE).create(service(namespace, "web", selector={"app": "none"}), timeout=60)
+    assert time.monotonic() - began < 15
+    assert resource.refresh().identity == f"{namespace}/web"
+
+    inputs = workload("Deployment", namespace, "late", skipAwait="true")
+    make(DEPLOYMENT, "late").create(inputs)
+    pods = f"/api/v1/namespaces/{namespace}/pods"
+    eventually(lambda: cluster.items(pods), seconds=30)
+    with pytest.raises(InitializationFailedError, match="none of 1 is ready"):
+        make(SERVICE, "late").create(
+            service(namespace, "late", selector={"app": "late"}), timeout=8
+        )
+
+
+def test_an_ingress_without_a_controller_is_warned_of_at_once(
+    make: Make, cluster: Cluster, namespace: str
+) -> None:
+    make(SERVICE).create(service(namespace, "web"), timeout=30)
+    rule = {"defaultBackend": {"service": {"name": "web", "port": {"number": 80}}}}
+    ingress = {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "Ingress",
+        "metadata": metadata(namespace, "door"),
+        "spec": {**rule, "ingressClassName": "nobody"},
+    }
+    door = make("kubernetes:networking.k8s.io/v1:Ingress", "door")
+    with pytest.raises(InitializationFailedError, match="has no address"):
+        door.create(ingress, timeout=3)
+    assert "there is no IngressClass 'nobody'" in door.plugin.engine.text
+
+
+def test_a_rollout_whose_deadline_passed_before_the_update_is_waited_for(
+    make: Make, cluster: Cluster, namespace: str
+) -> None:
+    inputs = workload("Deployment", namespace, "slow")
+    inputs["spec"]["progressDeadlineSeconds"] = 2
+    resource = make(DEPLOYMENT)
+    with pytest.raises(InitializationFailedError, match="exceeded its deadline"):
+        resource.create(inputs, timeout=60)
+    with kubelet(cluster, namespace, bind=True):
+        resource.update(inputs, timeout=60)
+    assert resource.state.value["status"]["availableReplicas"] == 1
 
 
 @pytest.mark.parametrize(

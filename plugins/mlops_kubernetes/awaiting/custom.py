@@ -4,7 +4,16 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from mlops_kubernetes.awaiting import jsonpath
-from mlops_kubernetes.awaiting.verdict import READY, Judge, Look, Verdict, condition, waiting
+from mlops_kubernetes.awaiting.verdict import (
+    READY,
+    UNCERTAIN_SECONDS,
+    Judge,
+    Look,
+    Verdict,
+    condition,
+    status,
+    waiting,
+)
 
 _FORMS: Final = (
     '"condition=Ready", "condition=Ready=False", "jsonpath={.status.phase}" or '
@@ -26,7 +35,16 @@ def judge_expressions(expressions: list[str]) -> Judge:
 
     async def judge(value: dict[str, Any], _: Look) -> Verdict:
         missing = [expression for expression, holds in tests if not holds(value)]
-        return waiting(f"waiting for {', '.join(missing)}") if missing else READY
+        if not missing:
+            return READY
+        unseen = (
+            ""
+            if status(value)
+            else f"nothing has written a status yet; does a controller of {value.get('kind')} run?"
+        )
+        return waiting(
+            f"waiting for {', '.join(missing)}", warning=unseen, warn_after=UNCERTAIN_SECONDS
+        )
 
     return judge
 
@@ -35,8 +53,8 @@ def _test(expression: str) -> Callable[[dict[str, Any]], bool]:
     form, _, rest = expression.partition("=")
     if form == "condition" and rest:
         name, _, wanted = rest.partition("=")
-        status = (wanted or "True").lower()
-        return lambda value: str(condition(value, name).get("status", "")).lower() == status
+        state = (wanted or "True").lower()
+        return lambda value: _is_current(value, name) and _state(value, name) == state
     if form == "jsonpath" and rest:
         path, wanted_text = _split(rest)
         try:
@@ -52,6 +70,19 @@ def _test(expression: str) -> Callable[[dict[str, Any]], bool]:
         f"annotation pulumi.com/waitFor has {expression!r}; write it as {_FORMS}, or as a JSON "
         "list of these"
     )
+
+
+def _state(value: dict[str, Any], name: str) -> str:
+    return str(condition(value, name).get("status", "")).lower()
+
+
+def _is_current(value: dict[str, Any], name: str) -> bool:
+    """Tell whether a condition speaks of the object's present spec, as `kubectl wait` does."""
+    generation = value.get("metadata", {}).get("generation", 0)
+    seen = condition(value, name).get("observedGeneration")
+    if seen is None:
+        seen = status(value).get("observedGeneration", generation)
+    return bool(seen >= generation)
 
 
 def _split(text: str) -> tuple[str, str | None]:

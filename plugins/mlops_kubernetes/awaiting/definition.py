@@ -8,6 +8,7 @@ from mlops_kubernetes.awaiting.verdict import (
     Verdict,
     condition,
     failed,
+    is_old,
     is_true,
     status,
     waiting,
@@ -20,10 +21,10 @@ async def judge_namespace(value: dict[str, Any], _: Look) -> Verdict:
     return READY if phase == "Active" else waiting(f"the Namespace is {phase or 'new'}")
 
 
-async def judge_definition(value: dict[str, Any], _: Look) -> Verdict:
+async def judge_definition(value: dict[str, Any], look: Look) -> Verdict:
     """Wait until the API server serves the kind."""
     accepted = condition(value, "NamesAccepted")
-    if accepted.get("status") == "False":
+    if accepted.get("status") == "False" and not is_old(value, look, "NamesAccepted"):
         return failed(f"the names are not accepted: {accepted.get('message', '')}")
     if is_true(value, "Established"):
         return READY

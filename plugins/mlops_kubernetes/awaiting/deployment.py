@@ -8,6 +8,7 @@ from mlops_kubernetes.awaiting.verdict import (
     Verdict,
     condition,
     failed,
+    is_old,
     observed,
     spec,
     status,
@@ -15,14 +16,21 @@ from mlops_kubernetes.awaiting.verdict import (
 )
 
 
-async def judge_deployment(value: dict[str, Any], _: Look) -> Verdict:  # noqa: PLR0911
-    """Follow `kubectl rollout status`: all replicas updated and available, no old ones left."""
+async def judge_deployment(  # noqa: PLR0911
+    value: dict[str, Any], look: Look
+) -> Verdict:
+    """Follow `kubectl rollout status`: all replicas updated and available, no old ones left.
+
+    A deadline that was exceeded before this wait does not fail it: the condition stays until there
+    is progress, and what kept the rollout may just have been mended.
+    """
     if not observed(value):
         return waiting("the controller has not seen the Deployment yet")
     if spec(value).get("paused"):
         return READY
     progressing = condition(value, "Progressing")
-    if progressing.get("reason") == "ProgressDeadlineExceeded":
+    exceeded = progressing.get("reason") == "ProgressDeadlineExceeded"
+    if exceeded and not is_old(value, look, "Progressing"):
         return failed(f"the rollout exceeded its deadline: {progressing.get('message', '')}")
     now, desired = status(value), spec(value).get("replicas", 1)
     updated, available = now.get("updatedReplicas", 0), now.get("availableReplicas", 0)

@@ -8,6 +8,7 @@ from mlops_kubernetes.awaiting.verdict import (
     Verdict,
     condition,
     failed,
+    is_old,
     is_true,
     spec,
     status,
@@ -15,13 +16,25 @@ from mlops_kubernetes.awaiting.verdict import (
 )
 
 
-async def judge_job(value: dict[str, Any], _: Look) -> Verdict:
-    """Wait for the condition Complete; the condition Failed ends the wait."""
+async def judge_job(value: dict[str, Any], look: Look) -> Verdict:
+    """Wait for the condition Complete; the condition Failed ends the wait.
+
+    A Job that has failed never runs again, so an old failure is one too.
+    """
     if is_true(value, "Complete"):
         return READY
     if is_true(value, "Failed"):
         found = condition(value, "Failed")
-        return failed(f"the Job failed ({found.get('reason', '')}): {found.get('message', '')}")
+        when = " before this update" if is_old(value, look, "Failed") else ""
+        remedy = (
+            "; a failed Job does not run again: replace it (`pulumi up --replace URN`, or the "
+            'annotation pulumi.com/replaceUnready: "true")'
+            if when
+            else ""
+        )
+        return failed(
+            f"the Job failed{when} ({found.get('reason', '')}): {found.get('message', '')}{remedy}"
+        )
     if spec(value).get("suspend"):
         return READY
     now = status(value)

@@ -15,7 +15,7 @@ from mlops_kubernetes.awaiting.verdict import (
 )
 
 
-async def judge_pod(value: dict[str, Any], _: Look) -> Verdict:
+async def judge_pod(value: dict[str, Any], look: Look) -> Verdict:
     """Wait for the condition Ready or the phase Succeeded; the phase Failed ends the wait."""
     phase = status(value).get("phase", "Pending")
     if phase == "Succeeded" or is_true(value, "Ready"):
@@ -23,7 +23,10 @@ async def judge_pod(value: dict[str, Any], _: Look) -> Verdict:
     trouble = "; ".join(troubles(value))
     if phase == "Failed":
         reason = status(value).get("message") or status(value).get("reason") or ""
-        return failed(f"the Pod failed: {'; '.join(filter(None, (reason, trouble)))}")
+        # It stays so: nothing runs a Pod again.
+        old = status(look.before).get("phase") == "Failed"
+        when = " before this update; replace it with `pulumi up --replace URN`" if old else ""
+        return failed(f"the Pod failed{when}: {'; '.join(filter(None, (reason, trouble)))}")
     return waiting(trouble or f"the Pod is {phase.lower()} and not ready")
 
 

@@ -81,6 +81,12 @@ def condition(value: dict[str, Any], name: str) -> dict[str, Any]:
     return {}
 
 
+def is_old(value: dict[str, Any], look: Look, name: str) -> bool:
+    """Tell whether a condition is as it was before the wait, so that it says nothing of now."""
+    before = condition(look.before, name)
+    return bool(before) and before == condition(value, name)
+
+
 def is_true(value: dict[str, Any], name: str) -> bool:
     """Tell whether a status condition is true."""
     return condition(value, name).get("status") == "True"

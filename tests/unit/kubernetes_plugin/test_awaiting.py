@@ -7,6 +7,7 @@ from mlops_kubernetes.annotations import AnnotationError, propagation, timeout_s
 from mlops_kubernetes.awaiting import judge_of
 from mlops_kubernetes.awaiting.custom import WaitForError, judge_expressions
 from mlops_kubernetes.awaiting.jsonpath import JsonPathError, search
+from mlops_kubernetes.awaiting.verdict import Verdict
 
 
 class Shelf:
@@ -26,10 +27,14 @@ class Shelf:
         return found if isinstance(found, list) else []
 
 
-async def verdict(value: dict[str, Any], **objects: Any) -> tuple[bool, bool, str]:
+async def judged(value: dict[str, Any], **around: Any) -> Verdict:
     judge = judge_of(value)
     assert judge is not None
-    found = await judge(value, Shelf(**objects))
+    return await judge(value, Shelf(**around))
+
+
+async def verdict(value: dict[str, Any], **objects: Any) -> tuple[bool, bool, str]:
+    found = await judged(value, **objects)
     return found.ready, found.failed, found.message
 
 
@@ -109,11 +114,157 @@ async def test_a_claim_waits_for_its_class_unless_a_consumer_comes_first() -> No
     assert not (await verdict(claim(storageClassName="prompt"), prompt=prompt))[0]
 
 
-async def test_a_service_needs_a_ready_endpoint() -> None:
-    service = thing("v1", "Service", spec={"selector": {"a": "b"}})
-    unready = [{"endpoints": [{"conditions": {"ready": False}}]}]
-    assert not (await verdict(service, endpointslices=unready))[0]
-    assert (await verdict(service, endpointslices=[{"endpoints": [{}]}]))[0]
+SERVICE = {"selector": {"a": "b"}}
+INGRESS = {"defaultBackend": {"service": {"name": "web"}}}
+PENDING = {"phase": "Pending"}
+
+
+@pytest.mark.parametrize(
+    ("around", "ready"),
+    [
+        ({"endpointslices": [{"endpoints": [{}]}]}, True),
+        ({"pods": [{"status": {"phase": "Running"}}]}, False),
+        ({"pods": [{}], "seconds": 500.0}, False),
+        # Scaled to zero, or its Pods wait for this very Service; or only ended ones are left.
+        ({}, True),
+        ({"seconds": 6.0}, True),
+        ({"pods": [{"status": {"phase": "Succeeded"}}]}, True),
+        # Its Pods may come in a moment.
+        ({"seconds": 1.0}, False),
+    ],
+)
+async def test_a_service_waits_for_the_pods_that_there_are(
+    around: dict[str, Any], ready: bool
+) -> None:
+    unready = {"endpointslices": [{"endpoints": [{"conditions": {"ready": False}}]}]}
+    found = await judged(thing("v1", "Service", spec=SERVICE), **{**unready, **around})
+    assert (found.ready, found.failed, found.warning) == (ready, False, "")
+
+
+@pytest.mark.parametrize(
+    ("value", "around", "warning", "after"),
+    [
+        (thing("networking.k8s.io/v1", "Ingress", spec=INGRESS), {}, "has no IngressClass", 0),
+        (
+            thing("networking.k8s.io/v1", "Ingress", spec={**INGRESS, "ingressClassName": "x"}),
+            {"ingressclasses": [{}]},
+            "no IngressClass 'x'",
+            0,
+        ),
+        (
+            thing("networking.k8s.io/v1", "Ingress", spec=INGRESS),
+            {"ingressclasses": [{}]},
+            "install one that runs",
+            15,
+        ),
+        (
+            thing("v1", "Service", spec={**SERVICE, "type": "LoadBalancer"}),
+            {},
+            "does the cluster provide load balancers",
+            15,
+        ),
+        (thing("v1", "PersistentVolumeClaim", spec={}, status=PENDING), {}, "create it", 0),
+        (
+            thing("v1", "PersistentVolumeClaim", spec={"storageClassName": "x"}, status=PENDING),
+            {},
+            "create it",
+            0,
+        ),
+        (
+            thing("v1", "PersistentVolumeClaim", spec={"storageClassName": "x"}, status=PENDING),
+            {"x": {"metadata": {"name": "x"}, "provisioner": "y"}},
+            "is its provisioner 'y' running",
+            15,
+        ),
+    ],
+)
+async def test_what_nobody_provides_is_said_early(
+    value: dict[str, Any], around: dict[str, Any], warning: str, after: float
+) -> None:
+    web = {"metadata": {"name": "web"}}
+    found = await judged(value, web=web, **around)
+    assert not found.ready and not found.failed
+    assert warning in found.warning
+    assert found.warn_after == after
+
+
+async def test_a_custom_object_without_a_controller_is_said_early() -> None:
+    wait = {"pulumi.com/waitFor": "condition=Ready"}
+    value = thing("x.invalid/v1", "Widget")
+    value["metadata"]["annotations"] = wait
+    found = await judged(value)
+    assert "does a controller of Widget run?" in found.warning
+    assert found.warn_after == 15
+
+
+async def test_a_rollout_that_was_late_before_the_update_may_recover() -> None:
+    late = thing("apps/v1", "Deployment", spec={"replicas": 3})
+    late["status"] = {**DEPLOYED, "availableReplicas": 0, "conditions": [TOO_LATE]}
+    found = await judged(late, before=late)
+    assert (found.ready, found.failed) == (False, False)
+    recovered = {**late, "status": {**DEPLOYED, "conditions": [TOO_LATE]}}
+    assert (await judged(recovered, before=late)).ready
+
+    again = {**TOO_LATE, "lastUpdateTime": "2026-01-01T00:00:00Z"}
+    late_again = {**late, "status": {**late["status"], "conditions": [again]}}
+    assert (await judged(late_again, before=late)).failed
+
+
+@pytest.mark.parametrize(
+    ("kind", "status"),
+    [
+        ("PersistentVolumeClaim", {"phase": "Lost"}),
+        ("PersistentVolume", {"phase": "Failed"}),
+        (
+            "CustomResourceDefinition",
+            {"conditions": [{"type": "NamesAccepted", "status": "False"}]},
+        ),
+    ],
+)
+async def test_an_old_failure_that_may_mend_is_waited_for(
+    kind: str, status: dict[str, Any]
+) -> None:
+    api = "apiextensions.k8s.io/v1" if kind == "CustomResourceDefinition" else "v1"
+    value = thing(api, kind, status=status)
+    assert (await judged(value)).failed
+    assert not (await judged(value, before=value)).failed
+
+
+@pytest.mark.parametrize(
+    ("api", "kind", "status"),
+    [
+        ("batch/v1", "Job", {"conditions": [{"type": "Failed", "status": "True"}]}),
+        ("v1", "Pod", {"phase": "Failed"}),
+    ],
+)
+async def test_an_old_failure_that_stays_names_the_remedy(
+    api: str, kind: str, status: dict[str, Any]
+) -> None:
+    value = thing(api, kind, status=status)
+    assert "--replace" not in (await judged(value)).message
+    found = await judged(value, before=value)
+    assert found.failed
+    assert "before this update" in found.message
+    assert "--replace" in found.message
+
+
+@pytest.mark.parametrize(
+    ("status", "ready"),
+    [
+        ({}, True),
+        ({"observedGeneration": 2}, True),
+        ({"observedGeneration": 1}, False),
+    ],
+)
+async def test_a_condition_of_an_older_spec_says_nothing(
+    status: dict[str, Any], ready: bool
+) -> None:
+    ok = {"type": "Ready", "status": "True"}
+    judge = judge_expressions(["condition=Ready"])
+    of_status = thing("x/v1", "Widget", status={**status, "conditions": [ok]})
+    of_condition = thing("x/v1", "Widget", status={"conditions": [{**ok, **status}]})
+    assert (await judge(of_status, Shelf())).ready is ready
+    assert (await judge(of_condition, Shelf())).ready is ready
 
 
 def test_nothing_is_waited_for_where_there_is_nothing_to_wait_for() -> None:
