@@ -20,12 +20,14 @@ class VolumeClass:
     Attributes:
         name: its name.
         provisioner: driver that makes the volumes.
-        parameters: what the driver is told.
+        parameters: what the driver is told; nothing that changes, for Kubernetes takes no change.
+        keep: whether a volume stays when its claim is deleted.
     """
 
     name: str
     provisioner: str
     parameters: Mapping[str, str]
+    keep: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,14 +59,16 @@ class Cluster(pulumi.ComponentResource):
         kubeconfig: text of an administrator's kubeconfig, secret.
         node_address: address at which this machine reaches NodePorts.
         kubernetes: provider for this cluster's objects.
-        storage_class: class of persistent volumes, or None for the cluster's default.
+        storage_class: class of persistent volumes, or None for the cluster's default. It is plain
+            text: as an output of the class, a replaced class would replace each claim, and with
+            it the data.
         image_registry: prefix of the project's images.
     """
 
     kubeconfig: pulumi.Output[str]
     node_address: pulumi.Output[str]
     kubernetes: kubernetes.Provider
-    storage_class: pulumi.Input[str] | None
+    storage_class: str | None
     image_registry: str
 
     def __init__(
@@ -88,25 +92,35 @@ class Cluster(pulumi.ComponentResource):
             enable_server_side_apply=True,
             opts=pulumi.ResourceOptions(parent=self, depends_on=list(access.ready)),
         )
-        self.storage_class = storage_class or self._volumes(name, access.volumes)
+        self.storage_class = storage_class
+        self._classes: list[pulumi.Resource] = []
+        if storage_class is None and access.volumes is not None:
+            self.storage_class = access.volumes.name
+            self._classes = [self._volumes(name, access.volumes)]
         self.register_outputs({"kubeconfig": self.kubeconfig, "node_address": self.node_address})
 
-    def _volumes(self, name: str, wanted: VolumeClass | None) -> pulumi.Output[str] | None:
-        """Make a class of volumes; who uses its name comes after it and goes before it."""
-        if wanted is None:
-            return None
-        made = kubernetes.storage.v1.StorageClass(
+    def _volumes(self, name: str, wanted: VolumeClass) -> pulumi.Resource:
+        """Make a class of volumes."""
+        return kubernetes.storage.v1.StorageClass(
             f"{name}-volumes",
             metadata={"name": wanted.name},
             provisioner=wanted.provisioner,
             parameters=dict(wanted.parameters),
-            reclaim_policy="Delete",
+            reclaim_policy="Retain" if wanted.keep else "Delete",
             # A volume is made in the zone of the node that its Pod runs on.
             volume_binding_mode="WaitForFirstConsumer",
             allow_volume_expansion=True,
-            opts=pulumi.ResourceOptions(parent=self, provider=self.kubernetes),
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                provider=self.kubernetes,
+                # Another value would replace the class. Volumes that are there keep their own.
+                ignore_changes=["parameters", "reclaimPolicy"],
+            ),
         )
-        return made.metadata.name.apply(str)
+
+    def claim_options(self) -> pulumi.ResourceOptions:
+        """Return the options of a volume claim: it comes after its class and goes before it."""
+        return pulumi.ResourceOptions(depends_on=self._classes)
 
     def object_options(self) -> pulumi.ResourceOptions:
         """Return the options of a component whose children live in this cluster.

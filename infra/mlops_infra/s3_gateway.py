@@ -92,7 +92,7 @@ class S3Gateway(pulumi.ComponentResource):
                 "storage_class_name": args.cluster.storage_class,
                 "resources": {"requests": {"storage": args.storage_size}},
             },
-            opts=child,
+            opts=pulumi.ResourceOptions.merge(child, args.cluster.claim_options()),
         )
         deployment = kubernetes.apps.v1.Deployment(
             f"{name}-gateway",

@@ -90,7 +90,7 @@ class MariaDb(pulumi.ComponentResource):
                 "storage_class_name": args.cluster.storage_class,
                 "resources": {"requests": {"storage": args.storage_size}},
             },
-            opts=child,
+            opts=pulumi.ResourceOptions.merge(child, args.cluster.claim_options()),
         )
         kubernetes.apps.v1.Deployment(
             f"{name}-server",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mlops_infra.node import cluster
 from mlops_infra.node.leftovers import leftovers
-from mlops_stack import full_buckets, report
+from mlops_stack import aws_data, full_buckets, report
 from mlops_stack.pulumi_cli import PulumiError, Stack
 from mlops_toolchain import layout
 
@@ -21,6 +21,7 @@ def down(stack: Stack, *, keep: Path | None = None) -> bool:
         keep: folder that its models are exported to first; None destroys them with it.
 
     Raises:
+        AwsDataError: AWS holds data of it that must not be deleted; nothing was changed.
         ArchiveError: the folder cannot take an export; nothing was changed.
         FullBucketsError: its buckets hold data that must not be deleted; nothing was changed.
         KeepError: the models could not be exported; nothing was destroyed.
@@ -34,6 +35,7 @@ def down(stack: Stack, *, keep: Path | None = None) -> bool:
     existed = stack.exists()
     if existed:
         full_buckets.refuse(stack)
+        aws_data.refuse(stack, aws_region)
     with _kept(stack, keep) if existed and keep else contextlib.nullcontext():
         return _destroy(stack, aws_region, existed=existed, started=started)
 

@@ -82,7 +82,7 @@ class Notebook(pulumi.ComponentResource):
                 "storage_class_name": args.cluster.storage_class,
                 "resources": {"requests": {"storage": args.storage_size}},
             },
-            opts=child,
+            opts=pulumi.ResourceOptions.merge(child, args.cluster.claim_options()),
         )
         notebook = kubernetes.apiextensions.CustomResource(
             f"{name}-server",

@@ -25,10 +25,16 @@ class AccountArgs:
     expires: str
 
 
+def stack_tag(stack: str) -> tuple[str, str]:
+    """Return the tag that tells a stack's resources from others."""
+    return f"{TAG_PREFIX}stack", stack
+
+
 def tags(args: AccountArgs) -> dict[str, str]:
     """Return the tags that every resource of a stack bears."""
+    name, stack = stack_tag(args.stack)
     return {
-        f"{TAG_PREFIX}stack": args.stack,
+        name: stack,
         f"{TAG_PREFIX}owner": args.owner,
         f"{TAG_PREFIX}expires": args.expires,
     }
@@ -63,6 +69,11 @@ class Account(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self),
         )
         self.register_outputs({"region": self.region})
+
+    @property
+    def stack_tag(self) -> tuple[str, str]:
+        """The tag that tells the stack's resources from others; it never changes."""
+        return stack_tag(self.stack)
 
     def options(self) -> pulumi.ResourceOptions:
         """Return the options of a component whose children are AWS resources."""

@@ -39,11 +39,13 @@ class AwsBucketsArgs(BucketsArgs):
     Attributes:
         account: where they are.
         key_arn: key that encrypts them.
+        key: the key, which goes after them: without it nobody reads what they hold.
         noncurrent_days: days that replaced versions of objects are kept.
     """
 
     account: Account
     key_arn: pulumi.Output[str]
+    key: pulumi.Resource
     noncurrent_days: int
 
 
@@ -131,7 +133,7 @@ class AwsBuckets(Buckets):
             # The resource's name would not tell the stack, nor be free in all the world.
             bucket_prefix=f"mlops-{self._aws.account.stack}-{name.rpartition('-')[2]}-"[:37],
             force_destroy=self._aws.ephemeral or key_arn is None,
-            opts=child,
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[self._aws.key]),
         )
         aws.s3.BucketServerSideEncryptionConfiguration(
             f"{name}-encryption",

@@ -22,6 +22,8 @@ _PAUSE_SECONDS = 2
 _REQUEST_SECONDS = 30
 _UNREACHABLE = "PULUMI_K8S_DELETE_UNREACHABLE"
 
+_DRIVER = "ebs.csi.aws.com"
+
 Ask = Callable[[str], list[dict[str, Any]]]
 """Returns the objects of a kind, of all namespaces."""
 
@@ -47,8 +49,19 @@ def remaining(ask: Ask) -> list[str]:
     return [*services, *ingresses, *volumes]
 
 
+def released(ask: Ask) -> list[str]:
+    """Return the volumes on AWS that no claim has any more, and that stay by their own policy."""
+    return [
+        found["metadata"]["name"]
+        for found in ask("persistentvolumes")
+        if found["spec"].get("persistentVolumeReclaimPolicy") == "Retain"
+        and (found["spec"].get("csi") or {}).get("driver") == _DRIVER
+        and (found.get("status") or {}).get("phase") == "Released"
+    ]
+
+
 def drain(ask: Ask, *, seconds: float = _SECONDS, pause: float = _PAUSE_SECONDS) -> None:
-    """Wait until nothing of the cluster is behind in AWS.
+    """Wait until nothing of the cluster is behind in AWS but what is meant to stay.
 
     Raises:
         DrainError: something is still there when the time is over.
@@ -88,6 +101,20 @@ def _kubectl(kubeconfig: Path) -> Ask:
     return ask
 
 
+def _release(kubeconfig: Path, volume: str) -> None:
+    """Let the driver delete a volume."""
+    command = ["kubectl", "--kubeconfig", str(kubeconfig), "patch", "persistentvolume", volume]
+    policy = json.dumps({"spec": {"persistentVolumeReclaimPolicy": "Delete"}})
+    done = subprocess.run(
+        [*command, "--patch", policy, f"--request-timeout={_REQUEST_SECONDS}s"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise DrainError(f"volume {volume} cannot be let go: {done.stderr.strip()}")
+
+
 class DrainProvider(ResourceProvider):
     """Does nothing until it is deleted, and then waits."""
 
@@ -104,6 +131,9 @@ class DrainProvider(ResourceProvider):
     def delete(self, _id: str, props: dict[str, Any]) -> None:
         """Wait until load balancers and volumes are gone, unless the cluster is gone for good.
 
+        Volumes of a stack that was lasting once are kept by their own policy: an ephemeral one
+        lets them go.
+
         Raises:
             DrainError: see `drain`.
         """
@@ -114,7 +144,12 @@ class DrainProvider(ResourceProvider):
             file = Path(folder, "kubeconfig")
             file.touch(mode=0o600)
             file.write_text(props["kubeconfig"])
-            drain(_kubectl(file))
+            ask = _kubectl(file)
+            # A state of before this key had no volumes that stay.
+            if props.get("ephemeral"):
+                for volume in released(ask):
+                    _release(file, volume)
+            drain(ask)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,9 +158,11 @@ class DrainArgs:
 
     Attributes:
         kubeconfig: text of an administrator's kubeconfig, secret.
+        ephemeral: whether volumes that claims have left go too.
     """
 
     kubeconfig: pulumi.Output[str]
+    ephemeral: bool
 
 
 class Drain(Resource, module="mlops", name="Drain"):
@@ -139,7 +176,7 @@ class Drain(Resource, module="mlops", name="Drain"):
         super().__init__(
             DrainProvider(),
             name,
-            {"kubeconfig": args.kubeconfig},
+            {"kubeconfig": args.kubeconfig, "ephemeral": args.ephemeral},
             pulumi.ResourceOptions.merge(
                 opts, pulumi.ResourceOptions(additional_secret_outputs=["kubeconfig"])
             ),

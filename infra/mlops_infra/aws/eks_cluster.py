@@ -84,7 +84,7 @@ class EksCluster(pulumi.ComponentResource):
         ).apply(lambda v: kubeconfig(v[0], v[1], v[2], region=args.account.region))
         self.register_outputs({"name": self.name, "kubeconfig": self.kubeconfig})
 
-    def access(self, ready: tuple[pulumi.Resource, ...]) -> ClusterAccess:
+    def access(self, ready: tuple[pulumi.Resource, ...], *, keep_volumes: bool) -> ClusterAccess:
         """Return what `Cluster` needs.
 
         The objects are deleted one by one: load balancers and volumes go with their Services and
@@ -92,8 +92,9 @@ class EksCluster(pulumi.ComponentResource):
 
         Args:
             ready: what comes before every object in the cluster, and goes after it.
+            keep_volumes: whether a volume stays when its claim is deleted.
         """
-        tags = enumerate(self._args.account.tags.items(), start=1)
+        key, value = self._args.account.stack_tag
         return ClusterAccess(
             kubeconfig=pulumi.Output.secret(self.kubeconfig),
             node_address=pulumi.Output.from_input(self._args.node_address),
@@ -107,9 +108,11 @@ class EksCluster(pulumi.ComponentResource):
                 parameters={
                     "type": "gp3",
                     "encrypted": "true",
-                    # By these the volumes are found again when the cluster is gone.
-                    **{f"tagSpecification_{i}": f"{key}={value}" for i, (key, value) in tags},
+                    # By this tag the volumes are found again when the cluster is gone. The others
+                    # change in a stack's life, and a class's parameters do not.
+                    "tagSpecification_1": f"{key}={value}",
                 },
+                keep=keep_volumes,
             ),
         )
 

@@ -14,11 +14,13 @@ class EncryptionArgs:
 
     Attributes:
         account: where it is.
-        deletion_days: days between its deletion and its end, during which it can be restored.
+        deletion_days: days between its deletion and its end, during which it can be restored. What
+            it encrypts (versions of objects, snapshots) may be missed late: the longest that AWS
+            offers.
     """
 
     account: Account
-    deletion_days: int = 7
+    deletion_days: int = 30
 
 
 class Encryption(pulumi.ComponentResource):
@@ -26,9 +28,12 @@ class Encryption(pulumi.ComponentResource):
 
     Attributes:
         key_arn: its ARN.
+        key: the key itself. Whatever it encrypts must depend on it, so that it goes last, and stays
+            while anything else refuses to go.
     """
 
     key_arn: pulumi.Output[str]
+    key: pulumi.Resource
 
     def __init__(
         self, name: str, args: EncryptionArgs, opts: pulumi.ResourceOptions | None = None
@@ -50,4 +55,5 @@ class Encryption(pulumi.ComponentResource):
             opts=child,
         )
         self.key_arn = key.arn
+        self.key = key
         self.register_outputs({"key_arn": self.key_arn})

@@ -92,7 +92,8 @@ def create_on_aws(args: AwsArgs) -> AwsInfra:
         "budget",
         BudgetArgs(account=account, monthly_usd=preset.monthly_budget_usd, email=args.owner),
     )
-    key = Encryption("encryption", EncryptionArgs(account=account)).key_arn
+    encryption = Encryption("encryption", EncryptionArgs(account=account))
+    key = encryption.key_arn
     network = Network(
         "network",
         NetworkArgs(
@@ -105,6 +106,7 @@ def create_on_aws(args: AwsArgs) -> AwsInfra:
             store=object_store(args.region, args.s3_endpoint),
             account=account,
             key_arn=key,
+            key=encryption.key,
             ephemeral=args.ephemeral,
             artifact_expiry_days=args.artifact_expiry_days,
             noncurrent_days=preset.bucket_noncurrent_days,
@@ -140,12 +142,12 @@ def create_on_aws(args: AwsArgs) -> AwsInfra:
     )
     drain = Drain(
         "drain",
-        DrainArgs(kubeconfig=eks.kubeconfig),
+        DrainArgs(kubeconfig=eks.kubeconfig, ephemeral=args.ephemeral),
         pulumi.ResourceOptions(depends_on=[*eks.ready, *identity.ready]),
     )
     cluster = Cluster(
         "cluster",
-        access=eks.access(ready=(drain,)),
+        access=eks.access(ready=(drain,), keep_volumes=not args.ephemeral),
         storage_class=args.storage_class or None,
         image_registry=args.image_registry,
     )

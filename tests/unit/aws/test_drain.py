@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from mlops_infra.aws.drain import DrainError, drain, remaining
+from mlops_infra.aws.drain import DrainError, drain, released, remaining
 
 BALANCER = {"metadata": {"namespace": "a", "name": "web"}, "spec": {"type": "LoadBalancer"}}
 INTERNAL = {"metadata": {"namespace": "a", "name": "db"}, "spec": {"type": "ClusterIP"}}
@@ -39,3 +39,20 @@ def test_draining_ends_when_the_last_is_gone() -> None:
 def test_what_stays_is_named_with_the_remedy() -> None:
     with pytest.raises(DrainError, match=r"volume pvc-1 of claim a/data.*run `make down` again"):
         drain(lambda kind: [VOLUME] if kind == "persistentvolumes" else [], seconds=0, pause=0)
+
+
+def test_only_volumes_that_their_claims_have_left_are_let_go() -> None:
+    def volume(name: str, phase: str, driver: str = "ebs.csi.aws.com") -> dict[str, Any]:
+        return {
+            "metadata": {"name": name},
+            "spec": {"persistentVolumeReclaimPolicy": "Retain", "csi": {"driver": driver}},
+            "status": {"phase": phase},
+        }
+
+    volumes = [
+        volume("left", "Released"),
+        volume("used", "Bound"),
+        volume("theirs", "Released", "nfs.csi.k8s.io"),
+        VOLUME,
+    ]
+    assert released(lambda _: volumes) == ["left"]
