@@ -1,11 +1,19 @@
-"""nginx's configuration of the serving gateway: one address a model, a weight a version."""
+"""nginx's configuration of the serving gateway: one address a model, a weight a version.
 
+It passes predictions, metadata and health on, and nothing else: who may ask a model may not unload
+it. What it answers itself is JSON in the form of the model's protocol.
+"""
+
+import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 PORT: Final = 8080
+# Of a request, which docs/serving.md names; and how long a model may take for it.
+LARGEST_MEBIBYTES: Final = 8
+LONGEST_SECONDS: Final = 30
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _WHOLE = 100
 
@@ -55,6 +63,59 @@ _SPLITS, _LOCATIONS = "splits.conf", "locations.conf"
 # While this file is there, each answer of a model is its connection's last.
 DRAINING: Final = "/tmp/draining"  # noqa: S108 - the container's own, which nobody else writes
 
+# What a model's address is asked for, by engine; in regular expressions of nginx. The characters of
+# a part need no escape in a request, so that what is matched decoded can be passed as it is.
+_PART: Final = "[A-Za-z0-9._~-]+"
+_PATHS: Final[Mapping[str, str]] = {
+    "kserve": (
+        f"v2(?:/health/(?:live|ready)|/models/{_PART}(?:/versions/{_PART})?(?:/(?:ready|infer))?)?"
+    ),
+    "seldon": (
+        "api/v(?:0\\.1|1\\.0)/(?:predictions|health/(?:ping|status)|metadata)|predict"
+        "|health/(?:ping|status)|metadata|seldon\\.json"
+    ),
+}
+_REASONS: Final[Mapping[int, str]] = {
+    400: "the request is no HTTP that the serving gateway reads, or its header is too large",
+    404: "the serving gateway passes predictions, metadata and health of a model on; there is none "
+    "at this address",
+    413: f"the request is larger than {LARGEST_MEBIBYTES} MiB; send fewer rows at once",
+    414: "the address of the request is too long",
+    500: "the serving gateway failed",
+    502: "no server of the model answers; look at `make status`",
+    503: "the serving gateway is too busy",
+    504: f"the model has not answered within {LONGEST_SECONDS} s; send fewer rows at once",
+}
+
+
+def _error(engine: str, status: int, reason: str) -> str:
+    """Return an error as the protocol of an engine writes it."""
+    if engine == "seldon":
+        # As Seldon's Python server.
+        body: object = {
+            "status": {"code": status, "info": reason, "reason": "GATEWAY", "status": "FAILURE"}
+        }
+    else:
+        body = {"error": reason}
+    return json.dumps(body)
+
+
+def _errors(engine: str) -> str:
+    """Return the locations of an engine's errors; such an answer is its connection's last."""
+    return "".join(
+        f"    location @{engine}_{status} {{\n"
+        "      default_type application/json;\n"
+        "      keepalive_timeout 0;\n"
+        f"      return {status} '{_error(engine, status, reason)}\\n';\n"
+        "    }\n"
+        for status, reason in _REASONS.items()
+    )
+
+
+def _error_pages(engine: str, indent: str) -> str:
+    return "".join(f"{indent}error_page {status} @{engine}_{status};\n" for status in _REASONS)
+
+
 # `RESOLVER` stands for the address of the cluster's DNS. Until something is rolled out there are
 # no routes: a pattern that matches no file is no error.
 BASE: Final = f"""worker_processes 1;
@@ -70,7 +131,7 @@ http {{
   fastcgi_temp_path /tmp/fastcgi;
   uwsgi_temp_path /tmp/uwsgi;
   scgi_temp_path /tmp/scgi;
-  client_max_body_size 8m;
+  client_max_body_size {LARGEST_MEBIBYTES}m;
   client_body_buffer_size 1m;
   resolver RESOLVER valid=5s ipv6=off;
   include {ROUTES_FOLDER}/{_SPLITS}*;
@@ -81,11 +142,13 @@ http {{
     proxy_next_upstream error timeout non_idempotent;
     proxy_next_upstream_tries 3;
     proxy_connect_timeout 2s;
-    proxy_read_timeout 30s;
+    proxy_read_timeout {LONGEST_SECONDS}s;
     proxy_set_header X-Request-ID $request_id;
     location = /healthz {{ return 200 "ok\\n"; }}
     include {ROUTES_FOLDER}/{_LOCATIONS}*;
-    location / {{ return 404 "no model is at this address\\n"; }}
+    # The error pages of a location may only be others, not these and more.
+{_error_pages("kserve", "    ")}{_errors("kserve")}{_errors("seldon")}
+    location / {{ return 404; }}
   }}
 }}
 """
@@ -108,7 +171,11 @@ def render(routes: Sequence[Route]) -> dict[str, str]:
 def _check(routes: Sequence[Route]) -> None:
     paths = [route.path for route in routes]
     for route in routes:
-        for part in (route.engine, route.namespace, route.name):
+        if route.engine not in _PATHS:
+            raise RouteError(
+                f"{route.engine!r} is no serving engine; they are {', '.join(sorted(_PATHS))}"
+            )
+        for part in (route.namespace, route.name):
             if not _NAME.fullmatch(part):
                 raise RouteError(
                     f"{part!r} cannot be part of an address; use lower-case letters, digits and "
@@ -135,10 +202,15 @@ def _location(number: int, route: Route) -> str:
     nginx ends by closing the connections that clients keep, maybe just when a request comes on one.
     So they are told before to take another; whether it keeps a connection is a location's word.
     """
+    rest = f"({_PATHS[route.engine]})"
     to = f"  proxy_pass http://$backend{number}/$1$is_args$args;\n"
+    errors = _error_pages(route.engine, "  ")
     return (
-        f"location ~ ^{route.path}/(.*)$ {{\n"
-        f"  if (-f {DRAINING}) {{ rewrite ^ /draining$uri last; }}\n{to}}}\n"
-        f"location ~ ^/draining{route.path}/(.*)$ {{\n"
-        f"  internal;\n  keepalive_timeout 0;\n{to}}}\n"
+        # Braces in the expression would end it.
+        f'location ~ "^{route.path}/{rest}$" {{\n'
+        f"  if (-f {DRAINING}) {{ rewrite ^ /draining$uri last; }}\n{errors}{to}}}\n"
+        f'location ~ "^/draining{route.path}/{rest}$" {{\n'
+        f"  internal;\n  keepalive_timeout 0;\n{errors}{to}}}\n"
+        # What the model is not asked for.
+        f"location {route.path}/ {{\n{errors}  return 404;\n}}\n"
     )

@@ -47,6 +47,20 @@ def manifest(server: ModelServer, version: Version) -> dict[str, Any]:
             "timeoutSeconds": 2,
             "failureThreshold": 60,
         },
+        # A server that has lost its model gets it again. One that is busy with a large batch
+        # answers late, and is not dead for a minute.
+        "startupProbe": {
+            "httpGet": {"path": f"/v2/models/{_MODEL}/ready", "port": 8080},
+            "periodSeconds": 1,
+            "timeoutSeconds": 2,
+            "failureThreshold": 300,
+        },
+        "livenessProbe": {
+            "httpGet": {"path": f"/v2/models/{_MODEL}/ready", "port": 8080},
+            "periodSeconds": 10,
+            "timeoutSeconds": 10,
+            "failureThreshold": 6,
+        },
         # So that a failure's reason is in the Pod's status.
         "terminationMessagePolicy": "FallbackToLogsOnError",
         # Clients learn late that a Pod ends: it takes requests until they have.

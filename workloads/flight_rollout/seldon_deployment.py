@@ -32,6 +32,14 @@ def manifest(server: ModelServer, version: Version) -> dict[str, Any]:
             "periodSeconds": 1,
             "timeoutSeconds": 2,
         },
+        # One that hangs is started again; one that is busy with a large batch answers late.
+        "livenessProbe": {
+            "httpGet": {"path": "/health/ping", "port": "http"},
+            "initialDelaySeconds": 60,
+            "periodSeconds": 10,
+            "timeoutSeconds": 10,
+            "failureThreshold": 6,
+        },
         "resources": {
             "requests": {"cpu": "100m", "memory": "200Mi"},
             "limits": {"memory": "512Mi"},

@@ -3,7 +3,7 @@
 from typing import Any
 
 from mlserver import MLModel
-from mlserver.errors import InferenceError
+from mlserver.errors import InferenceError, MLServerError
 from mlserver.types import (
     InferenceRequest,
     InferenceResponse,
@@ -14,6 +14,7 @@ from mlserver.types import (
 
 from flight_delay import features
 from flight_serving import predictor, schema, v2_protocol
+from flight_serving.predictor import AnswerError
 from flight_serving.schema import SchemaError
 
 
@@ -45,12 +46,15 @@ class FlightDelayRuntime(MLModel):  # type: ignore[misc]  # MLServer is in the i
 
         Raises:
             InferenceError: 400, naming each row and field that is wrong.
+            MLServerError: 500, the model answers with no number.
         """
         try:
             rows = v2_protocol.read([_tensor(each) for each in payload.inputs])
             answer = self._predictor.answer(rows, payload.id or "")
         except SchemaError as error:
             raise InferenceError(str(error)) from error
+        except AnswerError as error:
+            raise MLServerError(str(error), 500) from error
         return InferenceResponse(
             model_name=self.name,
             model_version=answer.model_version or None,

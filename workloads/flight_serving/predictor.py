@@ -1,5 +1,6 @@
 """The model from a folder, and its answers."""
 
+import math
 import os
 import uuid
 from collections.abc import Mapping, Sequence
@@ -18,6 +19,10 @@ FOLDER: Final = "/mnt/models"
 
 class ModelError(Exception):
     """A folder holds no model that can be served; the message names it and what is missing."""
+
+
+class AnswerError(Exception):
+    """The model answers with what is no probability; the message names version and row."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,10 +66,18 @@ class Predictor:
             request_id: the caller's id; a new one is made when it is empty.
 
         Raises:
+            AnswerError: the model answers with what is no finite number.
             SchemaError: a row is not what the model was trained on.
         """
         table = schema.frame(rows)
         found = [float(each) for each in self._model.predict_proba(table)[:, 1]]
+        for number, each in enumerate(found):
+            # JSON has no word for it: each engine would write another.
+            if not math.isfinite(each):
+                raise AnswerError(
+                    f"version {self.model_version or 'of no number'} of the model answers row "
+                    f"{number} with {each}, which is no probability; serve another version"
+                )
         request_id = request_id or uuid.uuid4().hex
         self.log.record(request_id, self.model_version, table.to_dict("records"), found)
         return Answer(probabilities=found, model_version=self.model_version, request_id=request_id)

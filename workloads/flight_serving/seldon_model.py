@@ -8,6 +8,7 @@ from seldon_core.flask_utils import SeldonMicroserviceException
 from seldon_core.utils import json_to_seldon_message, seldon_message_to_json
 
 from flight_serving import predictor, seldon_protocol
+from flight_serving.predictor import AnswerError
 from flight_serving.schema import SchemaError
 
 
@@ -37,7 +38,8 @@ class FlightDelay:
         """Return the answer to a message, REST or gRPC.
 
         Raises:
-            SeldonMicroserviceException: 400, naming each row and field that is wrong.
+            SeldonMicroserviceException: 400, naming each row and field that is wrong; 500 where
+                the model answers with no number.
         """
         rest = isinstance(message, dict)
         request = message if rest else seldon_message_to_json(message)
@@ -47,6 +49,10 @@ class FlightDelay:
         except SchemaError as error:
             raise SeldonMicroserviceException(
                 str(error), status_code=400, reason="MALFORMED_REQUEST"
+            ) from error
+        except AnswerError as error:
+            raise SeldonMicroserviceException(
+                str(error), status_code=500, reason="NO_ANSWER"
             ) from error
         response = seldon_protocol.write(answer)
         return response if rest else json_to_seldon_message(response)

@@ -12,12 +12,12 @@ def _route(*weights: int, name: str = "flight-delay") -> Route:
 def test_weights_are_shares_and_the_last_takes_the_rest() -> None:
     files = gateway_configuration.render([_route(90, 10)])
     assert "  90% v1:9000;\n  * v2:9000;\n" in files["splits.conf"]
-    assert "location ~ ^/seldon/seldon/flight-delay/(.*)$" in files["locations.conf"]
+    assert 'location ~ "^/seldon/seldon/flight-delay/(' in files["locations.conf"]
 
 
 def test_a_gateway_that_ends_keeps_no_connection_and_nobody_asks_for_that() -> None:
     text = gateway_configuration.render([_route(100)])["locations.conf"]
-    kept, _, ended = text.partition("location ~ ^/draining/seldon/seldon/flight-delay/(.*)$")
+    kept, _, ended = text.partition('location ~ "^/draining/seldon/seldon/flight-delay/(')
     assert f"if (-f {gateway_configuration.DRAINING}) {{ rewrite ^ /draining$uri last; }}" in kept
     assert "keepalive_timeout" not in kept
     assert "internal;" in ended
@@ -40,6 +40,12 @@ def test_weights_must_sum_to_a_whole(weights: tuple[int, ...]) -> None:
 def test_a_name_that_no_address_holds_is_refused(name: str) -> None:
     with pytest.raises(RouteError, match="cannot be part of an address"):
         gateway_configuration.render([_route(100, name=name)])
+
+
+def test_an_engine_whose_paths_are_unknown_is_refused() -> None:
+    route = Route(engine="other", namespace="a", name="b", backends=_route(100).backends)
+    with pytest.raises(RouteError, match="'other' is no serving engine; they are kserve, seldon"):
+        gateway_configuration.render([route])
 
 
 def test_an_address_twice_is_refused() -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from flight_rollout import inference_service
 from flight_rollout.engine import ModelServer, State, Version
+from flight_rollout.gateway_configuration import LONGEST_SECONDS
 
 SERVER = ModelServer(
     engine="kserve",
@@ -70,6 +71,14 @@ def test_the_server_loads_one_version_with_our_runtime() -> None:
     assert MODEL["storageUri"] == "s3://artifacts/mlflow/1/models/m/artifacts"
     assert variables["MODEL_VERSION"] == "3"
     assert {"requests", "limits"} <= set(MODEL["resources"])
+
+
+def test_a_server_that_has_lost_its_model_is_restarted() -> None:
+    for probe in ("startupProbe", "livenessProbe"):
+        assert MODEL[probe]["httpGet"]["path"] == "/v2/models/flight-delay/ready"
+    # A batch may take as long as the gateway waits.
+    alive = MODEL["livenessProbe"]
+    assert alive["periodSeconds"] * alive["failureThreshold"] > LONGEST_SECONDS
 
 
 def test_it_holds_no_credentials_and_makes_no_autoscaler() -> None:

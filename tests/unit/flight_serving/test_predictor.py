@@ -10,7 +10,7 @@ from sklearn.pipeline import Pipeline
 from flight_delay import model
 from flight_serving import schema
 from flight_serving.prediction_log import PredictionLog
-from flight_serving.predictor import ModelError, Predictor
+from flight_serving.predictor import AnswerError, ModelError, Predictor
 from flight_serving.schema import SchemaError
 from tests.unit.flight_serving.flights import FLIGHT
 
@@ -74,3 +74,16 @@ def test_a_folder_without_a_model_says_what_is_missing(tmp_path: Path) -> None:
     (tmp_path / "MLmodel").write_text(yaml.safe_dump({"flavors": {"sklearn": flavour}}))
     with pytest.raises(ModelError, match=r"names model\.pkl, which is not there"):
         _predictor(tmp_path)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_an_answer_that_is_no_number_is_refused(
+    tmp_path: Path, fitted: Pipeline, monkeypatch: pytest.MonkeyPatch, value: float
+) -> None:
+    _write(tmp_path, fitted)
+    predictor = _predictor(tmp_path)
+    monkeypatch.setattr(
+        predictor._model, "predict_proba", lambda _: np.array([[0.5, 0.5], [0.5, value]])
+    )
+    with pytest.raises(AnswerError, match=f"version 7 of the model answers row 1 with {value}"):
+        predictor.answer([FLIGHT, FLIGHT])
