@@ -16,7 +16,8 @@ def connect(experiment: str | None = None) -> ModuleType:
     """Return MLflow, connected to the server that MLFLOW_TRACKING_URI names.
 
     Args:
-        experiment: experiment of the runs to come, made if it is not there.
+        experiment: experiment of the runs to come, made if it is not there, and restored with its
+            runs if it was deleted: MLflow keeps the name until it is deleted for good.
 
     Raises:
         TrackingError: the variable is not set, or the server does not answer.
@@ -29,12 +30,27 @@ def connect(experiment: str | None = None) -> ModuleType:
 
     try:
         if experiment:
+            _restore(mlflow, experiment)
             mlflow.set_experiment(experiment)
     except mlflow.exceptions.MlflowException as error:
         raise TrackingError(
             f"MLflow cannot be used: {error}; check MLFLOW_TRACKING_URI and the experiment"
         ) from error
     return mlflow
+
+
+def _restore(mlflow: ModuleType, experiment: str) -> None:
+    client = mlflow.MlflowClient()
+    found = client.get_experiment_by_name(experiment)
+    if found is not None and found.lifecycle_stage == mlflow.entities.LifecycleStage.DELETED:
+        print(f"MLflow's experiment {experiment} was deleted; it is restored for this run")
+        try:
+            client.restore_experiment(found.experiment_id)
+        except mlflow.exceptions.MlflowException:
+            # Another run of these minutes may have restored it.
+            now = client.get_experiment(found.experiment_id)
+            if now.lifecycle_stage == mlflow.entities.LifecycleStage.DELETED:
+                raise
 
 
 def champion(model_name: str) -> Any | None:

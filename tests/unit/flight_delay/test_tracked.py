@@ -85,6 +85,20 @@ def deploy(*, run_id: str, model_name: str) -> str:
     return deploy_step.deploy(run_id=run_id, model_name=model_name, data="", canary_percent=0)
 
 
+def test_a_deleted_experiment_is_restored_with_its_runs(
+    client: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = client.create_experiment("deleted")
+    run = client.create_run(made).info.run_id
+    client.delete_experiment(made)
+    tracking.connect("deleted")
+    assert client.get_experiment(made).lifecycle_stage == "active"
+    assert client.get_run(run).info.lifecycle_stage == "active"
+    assert "deleted was deleted; it is restored" in capsys.readouterr().out
+    tracking.connect("deleted")
+    assert capsys.readouterr().out == ""
+
+
 def test_the_run_says_what_was_trained(models: Models, client: Any) -> None:
     run = client.get_run(models.good.run_id)
     assert run.info.status == "FINISHED"
