@@ -82,7 +82,7 @@ def ask(outputs: Mapping[str, Any], flights: int) -> Said:
             answers[name] = engine.answer(found.json())
         except (httpx.HTTPError, ValueError) as error:
             raise PredictError(
-                f"{TITLES[name]} does not answer at {url}: {error}; `make status` shows what does"
+                f"{TITLES[name]} does not answer at {url}: {error}; `make up` mends it"
             ) from error
         if len(answers[name].probabilities) != flights:
             raise PredictError(f"{TITLES[name]} answers {flights} flights with {found.text[:200]}")

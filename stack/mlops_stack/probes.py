@@ -14,6 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from mlops_infra import direct, object_store
 from mlops_infra.object_store import Connection, StoreAnswerError
+from mlops_stack import serving_state
 
 # Asks a service; returns what is wrong, or None.
 Probe = Callable[[], str | None]
@@ -42,7 +43,7 @@ def of(outputs: Mapping[str, Any]) -> dict[str, Probe]:
         found["Kubeflow UI"] = partial(_http, "GET", _experiments(ui))
     if notebook := outputs.get("notebook_address"):
         found["Notebook"] = partial(_http, "GET", f"{notebook}/login")
-    return found
+    return found | serving_state.probes(outputs)
 
 
 def _experiments(url: str) -> str:

@@ -3,7 +3,7 @@
 import time
 from pathlib import Path
 
-from mlops_stack import report
+from mlops_stack import report, serving_state
 from mlops_stack.keeping import archive, at_rest
 from mlops_stack.keeping.archive import Archive, Manifest
 from mlops_stack.predict import ask, lines
@@ -28,6 +28,7 @@ def up(stack: Stack, *, started: float, restore: Path | None = None) -> None:
         KeepError: the export could not be imported.
         PredictError: everything is up, but a model server does not answer.
         PulumiError: Pulumi failed; it has said why.
+        RepairError: what MLflow's registry says does not serve.
         SettingsError: the stack's configuration is wrong, or has no place for an export.
     """
     settings = stack.settings()
@@ -45,6 +46,7 @@ def up(stack: Stack, *, started: float, restore: Path | None = None) -> None:
     serves = bool(outputs.get("gateway_url"))
     if serves:
         report.plain("")
+        serving_state.repair(outputs)
         for line in lines(ask(outputs, 1)):
             report.plain(f"  {line}")
     again = (
