@@ -7,7 +7,7 @@ TEMPLATE ?= dev
 
 # What a user gives is data: recipes read it from the environment as "$$GIVEN_NAME", so that
 # neither make nor the shell expands it. A branch's name may hold anything.
-GIVEN := STACK FORMAT BASE MONTHS PARAMETERS FRAMEWORK FLIGHTS VERSION WEIGHT KEEP KEEP_TO \
+GIVEN := STACK FORMAT BASE MONTHS PARAMETERS FRAMEWORK FLIGHTS VERSION WEIGHT KEEP KEEP_TO TO \
 	RESTORE NAME TTL TEMPLATE PUSH
 $(foreach name,$(GIVEN),$(eval override $(name) := $$(value $(name))))
 $(foreach name,$(GIVEN),$(eval export GIVEN_$(name) := $$(value $(name))))
@@ -21,8 +21,8 @@ PYTHON = .venv/bin/python
 STACK_COMMAND = $(PYTHON) -m mlops_stack
 
 .DEFAULT_GOAL := help
-.PHONY: help up preview run status down toolchain toolchain-in-a-hurry toolchain-status env envs reap rehearse images predict train canary promote rollback
-.PHONY: bootstrap pipeline lint test test-unit test-serving bench
+.PHONY: help up preview run status down backup toolchain toolchain-in-a-hurry toolchain-status env envs reap rehearse images predict train canary promote rollback
+.PHONY: bootstrap pipeline lint test test-unit test-serving test-restore bench
 
 help: ## Show the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
@@ -57,17 +57,20 @@ rollback: ## End a trial; without one, the champion of before serves again
 status: ## Where everything is, and whether it answers [STACK=dev]
 	@$(STACK_COMMAND) status --stack "$$GIVEN_STACK"
 
-down: bootstrap ## Destroy the stack, and prove that nothing is left [STACK=dev KEEP=models KEEP_TO=folder]
+down: bootstrap ## Destroy the stack, and prove that nothing is left [STACK=dev KEEP=all|models KEEP_TO=folder]
 	@$(STACK_COMMAND) down --stack "$$GIVEN_STACK" --keep "$$GIVEN_KEEP" --keep-to "$$GIVEN_KEEP_TO"
 
-env: toolchain-in-a-hurry ## An environment that expires: NAME=pr-123 TTL=4h [TEMPLATE=dev KEEP=models RESTORE=folder]
+backup: bootstrap ## All of a stack's data to a folder; the stack goes on [STACK=dev TO=folder]
+	@$(STACK_COMMAND) backup --stack "$$GIVEN_STACK" --to "$$GIVEN_TO"
+
+env: toolchain-in-a-hurry ## An environment that expires: NAME=pr-123 TTL=4h [TEMPLATE=dev KEEP=all|models RESTORE=folder]
 	@$(PYTHON) -m mlops_stack.environments create --name "$$GIVEN_NAME" --ttl "$$GIVEN_TTL" --template "$$GIVEN_TEMPLATE" \
 		--keep "$$GIVEN_KEEP" $(if $(GIVEN_RESTORE),--restore "$$GIVEN_RESTORE")
 
 envs: ## List the environments, and the time each has left [FORMAT=json]
 	@$(PYTHON) -m mlops_stack.environments list --format "$$GIVEN_FORMAT"
 
-reap: bootstrap ## Destroy the environments that have expired [KEEP=models]
+reap: bootstrap ## Destroy the environments that have expired [KEEP=all|models]
 	@$(PYTHON) -m mlops_stack.environments reap --keep "$$GIVEN_KEEP"
 
 rehearse: toolchain ## The AWS stack up and down without an account: moto plays AWS
@@ -104,11 +107,15 @@ test-unit: bootstrap lint ## What needs neither root nor a toolchain
 test: toolchain lint ## Every test, to a real up → run → down
 	@.venv/bin/pytest tests/unit -n auto -q
 	@.venv/bin/pytest tests/conformance -n auto --dist loadfile --no-loadscope-reorder -q --durations=10
-	@.venv/bin/pytest tests/cluster tests/e2e -m "not serving" -q --durations=10
+	@.venv/bin/pytest tests/cluster tests/e2e -m "not serving and not restore" -q --durations=10
 	@echo "not run: model servers under load and in trouble, which need an idle machine: make test-serving"
+	@echo "not run: all of a stack's data into a new one, which takes ten minutes: make test-restore"
 
 test-serving: toolchain ## Model servers under load and in trouble, on an idle machine
 	@.venv/bin/pytest tests/e2e -m serving -q --durations=10
+
+test-restore: toolchain ## All of a stack's data out with KEEP=all, and into a new stack
+	@.venv/bin/pytest tests/e2e/test_restore.py -m restore -q --durations=10
 
 bench: toolchain ## Print the figures of docs/figures.md
 	@$(PYTHON) benchmarks/figures.py

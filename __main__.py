@@ -194,7 +194,15 @@ pulumi.export("s3_access_key", buckets.store.access_key)
 pulumi.export("s3_secret_key", buckets.store.secret_key)
 pulumi.export("s3_region", buckets.store.region)
 # By purpose: on AWS they bear names of their own.
-pulumi.export("buckets", {"artifacts": buckets.artifacts, "models": buckets.models})
+pulumi.export(
+    "buckets",
+    {
+        "datasets": buckets.datasets,
+        "artifacts": buckets.artifacts,
+        "models": buckets.models,
+        "pipelines": buckets.pipelines,
+    },
+)
 
 if config.layers == "all":
     # --- platform ---

@@ -33,7 +33,7 @@ def main() -> int:
         "command",
         choices=[
             *("up", "preview", "run", "status", "down", "env", "rehearse", "images", "predict"),
-            *("canary", "promote", "rollback", "train"),
+            *("canary", "promote", "rollback", "train", "backup"),
         ],
     )
     parser.add_argument("--stack", default="dev", help="name of the stack (default: dev)")
@@ -59,8 +59,9 @@ def main() -> int:
         type=Path,
         help="summary of the target branch's preview (--format json), to compare Markdown with",
     )
-    parser.add_argument("--keep", default="", help="what a down exports first: models or none")
+    parser.add_argument("--keep", default="", help="what a down exports first: all, models or none")
     parser.add_argument("--keep-to", default="", help="folder that it goes to")
+    parser.add_argument("--to", default="", help="folder that a backup goes to")
     parser.add_argument("--flights", default="5", help="how many flights a prediction is of")
     parser.add_argument("--version", default="", help="registered version that a canary is of")
     parser.add_argument("--weight", default="10", help="its share of the requests in percent")
@@ -173,6 +174,8 @@ def _run(arguments: argparse.Namespace, stack: "Stack") -> int:
             done = status(stack)
         case "down":
             done = _down(stack, arguments)
+        case "backup":
+            _backup(stack, arguments.to)
         case _:
             _serve(stack, arguments)
     return 0 if done else 1
@@ -224,6 +227,16 @@ def _show_way_in(stack: "Stack") -> None:
         )
 
 
+def _backup(stack: "Stack", to: str) -> None:
+    from mlops_stack.keeping import choice  # noqa: PLC0415
+    from mlops_stack.keeping.export import backup  # noqa: PLC0415
+    from mlops_stack.locks import working_on  # noqa: PLC0415
+
+    with working_on(stack.name, "make backup"):
+        stack.outputs_when_up()
+        backup(stack, choice.folder(stack.name, to))
+
+
 def _down(stack: "Stack", arguments: argparse.Namespace) -> bool:
     from mlops_stack.down import down  # noqa: PLC0415
     from mlops_stack.environments import records  # noqa: PLC0415
@@ -235,7 +248,7 @@ def _down(stack: "Stack", arguments: argparse.Namespace) -> bool:
         known = records.read(stack.name) if stack.exists() else None
         own = known.keep if known else ""
         kept = choice.choose(arguments.keep, own, stack.settings().keep)
-        return down(stack, keep=choice.folder(stack.name, kept, arguments.keep_to))
+        return down(stack, keep=choice.export(stack.name, kept, arguments.keep_to))
 
 
 if __name__ == "__main__":

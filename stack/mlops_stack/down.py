@@ -2,29 +2,29 @@
 
 import contextlib
 import time
-from pathlib import Path
 
 from mlops_infra.node import cluster
 from mlops_infra.node.leftovers import leftovers
 from mlops_stack import aws_data, full_buckets, report
+from mlops_stack.keeping.choice import Keep
 from mlops_stack.pulumi_cli import PulumiError, Stack
 from mlops_toolchain import layout
 
 
-def down(stack: Stack, *, keep: Path | None = None) -> bool:
+def down(stack: Stack, *, keep: Keep | None = None) -> bool:
     """Destroy the stack and print what is left of it; return whether that is nothing.
 
     A stack that was never made, is half-made or whose cluster is dead goes down all the same.
 
     Args:
         stack: the stack.
-        keep: folder that its models are exported to first; None destroys them with it.
+        keep: what is exported first, and where to; None destroys all of it.
 
     Raises:
         AwsDataError: AWS holds data of it that must not be deleted; nothing was changed.
         ArchiveError: the folder cannot take an export; nothing was changed.
         FullBucketsError: its buckets hold data that must not be deleted; nothing was changed.
-        KeepError: the models could not be exported; nothing was destroyed.
+        KeepError: the data could not be exported; nothing was destroyed.
         OwnerError: the embedded cluster of its name belongs to another checkout; it stays.
         PulumiError: Pulumi failed; it has said why, and the state still holds what is left.
         SettingsError: the stack is an environment whose template's name is impossible.
@@ -36,15 +36,22 @@ def down(stack: Stack, *, keep: Path | None = None) -> bool:
     if existed:
         full_buckets.refuse(stack)
         aws_data.refuse(stack, aws_region)
+        _tell_losses(stack, keep)
     with _kept(stack, keep) if existed and keep else contextlib.nullcontext():
         return _destroy(stack, aws_region, existed=existed, started=started)
 
 
-def _kept(stack: Stack, folder: Path) -> contextlib.AbstractContextManager[None]:
+def _tell_losses(stack: Stack, keep: Keep | None) -> None:
     # Imported here: S3's SDK takes a moment.
+    from mlops_stack.keeping import losses  # noqa: PLC0415
+
+    losses.tell(stack, keep)
+
+
+def _kept(stack: Stack, keep: Keep) -> contextlib.AbstractContextManager[None]:
     from mlops_stack.keeping.export import kept  # noqa: PLC0415
 
-    return kept(stack, folder)
+    return kept(stack, keep)
 
 
 def _destroy(stack: Stack, aws_region: str | None, *, existed: bool, started: float) -> bool:

@@ -146,7 +146,7 @@ class Settings(BaseModel):
     storage_class: str = ""
     image_registry: str = ""
     ephemeral: bool = False
-    keep: Literal["none", "models"] = "none"
+    keep: Literal["none", "models", "all"] = "none"
     object_storage_size: Quantity = "10Gi"
     artifact_expiry_days: int = Field(0, ge=0)
     mlflow_storage_size: Quantity = "2Gi"

@@ -21,7 +21,7 @@ def up(stack: Stack, *, started: float, restore: Path | None = None) -> None:
     Args:
         stack: the stack.
         started: `time.time()` of the command's start, toolchain included.
-        restore: folder of an export, whose models are there before the pipeline runs.
+        restore: folder of an export, whose data is there before the pipeline runs.
 
     Raises:
         ArchiveError: the export is refused; nothing was changed.
@@ -31,12 +31,14 @@ def up(stack: Stack, *, started: float, restore: Path | None = None) -> None:
         RepairError: what MLflow's registry says does not serve.
         SettingsError: the stack's configuration is wrong, or has no place for an export.
     """
-    settings = stack.settings()
+    settings, unfinished = stack.settings(), True
     if restore:
         kept = archive.read(restore)
         check_restore(settings, kept)
         _restored(stack, *kept)
-    if not restore or settings.pipeline_run or settings.pipeline_schedule:
+        # An import of Kubeflow's database leaves out what the program has in it.
+        unfinished = bool(kept[1].kubeflow or settings.pipeline_run or settings.pipeline_schedule)
+    if unfinished:
         with report.phase(f"pulumi up, stack {stack.name}"):
             _update(stack)
     report.plain("")
@@ -91,11 +93,12 @@ def _restored(stack: Stack, kept: Archive, manifest: Manifest) -> None:
             f"stack {stack.name} has models of its own, which an import would replace; "
             "restore into a new stack"
         )
-    with report.phase(f"pulumi up without a run, stack {stack.name}"):
-        _update(stack, **_AT_REST)
-    from mlops_stack.keeping.restoring import restore  # noqa: PLC0415
+    from mlops_stack.keeping.restoring import restore, up_to_date  # noqa: PLC0415
 
-    restore(stack, kept, manifest)
+    with up_to_date(kept, manifest) as database:
+        with report.phase(f"pulumi up without a run, stack {stack.name}"):
+            _update(stack, **_AT_REST)
+        restore(stack, kept, manifest, database)
 
 
 def _update(stack: Stack, **values: str) -> None:

@@ -75,6 +75,7 @@ TEST_PACKAGES = {
     "chromium": "chromium",
     "mariadbd": "mariadb-server-core",
     "mariadb": "mariadb-client-core",
+    "mariadb-dump": "mariadb-client",
 }
 
 # Likewise, for pushing images only.
@@ -711,6 +712,14 @@ ARTEFACTS = (
         seconds=60,
         megabytes=400,
     ),
+    # All of the package but this file is Perl and what Perl needs.
+    Artefact(
+        name="mariadb-client",
+        version="Debian's",
+        licence="GPL-2.0-only",
+        recipe=DebianFiles(package="mariadb-client", files=()),
+        megabytes=70,
+    ),
     Artefact(
         name="seldon-packages",
         version=SELDON_CORE,
@@ -902,9 +911,12 @@ ARTEFACTS = (
         recipe=Image(
             name="mariadb",
             dockerfile="mariadb",
-            files=(("root.tar", "mariadb-root", "root.tar"),),
+            files=(
+                ("root.tar", "mariadb-root", "root.tar"),
+                ("mariadb-dump", "mariadb-client", "usr/bin/mariadb-dump"),
+            ),
         ),
-        needs=("mariadb-root",),
+        needs=("mariadb-root", "mariadb-client"),
         seconds=20,
         megabytes=100,
         temporary_megabytes=700,

@@ -130,6 +130,10 @@ class PipelinesApi:
             and (run.get("runtime_config") or {}).get("parameters") == dict(parameters)
         ]
 
+    def runs(self) -> Iterator[dict[str, Any]]:
+        """Return all runs."""
+        yield from self._pages("runs", "runs")
+
     def run_count(self) -> int:
         """Return how many runs there are."""
         return int(self._call("GET", "runs", params={"page_size": 1}).get("total_size", 0))
@@ -158,6 +162,23 @@ class PipelinesApi:
     def recurring_run(self, recurring_run: str) -> dict[str, Any] | None:
         """Return a schedule, or None when there is none."""
         return self._get(f"recurringruns/{recurring_run}")
+
+    def recurring_runs(self) -> Iterator[dict[str, Any]]:
+        """Return all schedules."""
+        yield from self._pages("recurringruns", "recurringRuns")
+
+    def copy_recurring_run(self, found: Mapping[str, Any]) -> str:
+        """Create a schedule like another one; return its id. Missed times are not made up for."""
+        same = (
+            *("display_name", "description", "pipeline_version_reference", "pipeline_spec"),
+            *("runtime_config", "service_account", "max_concurrency", "trigger", "experiment_id"),
+        )
+        body = {
+            **{key: found[key] for key in same if found.get(key)},
+            "mode": "ENABLE" if found.get("status") == "ENABLED" else "DISABLE",
+            "no_catchup": True,
+        }
+        return str(self._call("POST", "recurringruns", json=body)["recurring_run_id"])
 
     def set_recurring_run(self, recurring_run: str, *, enabled: bool) -> None:
         """Let a schedule start runs, or pause it."""

@@ -62,8 +62,8 @@ def _reap(expired: Environment, keep: str) -> None:
         try:
             settings = template_settings(current.template)
             with report.phase(f"reap {current.name}"):
-                folder = choice.folder(stack.name, choice.choose(keep, current.keep, settings.keep))
-                if not down(stack, keep=folder):
+                export = choice.export(stack.name, choice.choose(keep, current.keep, settings.keep))
+                if not down(stack, keep=export):
                     raise PulumiError("something is left, see above")
         except BaseException:
             with contextlib.suppress(PulumiError):

@@ -1,8 +1,11 @@
 """The folder of an export.
 
 manifest.json        what there is: sizes, checksums, versions; written last
+objects.jsonl        the buckets' objects, one a line, in the order in which they are put back
+objects/<sha256>     their contents, whatever characters their keys have
 mlflow.db            MLflow's database, SQLite
-objects/<sha256>     the buckets' objects by their content, whatever characters their keys have
+kubeflow.sql.gz      Kubeflow's databases, as SQL; only with KEEP=all
+homes/<name>.tar     notebooks' homes; only with KEEP=all
 """
 
 import contextlib
@@ -12,7 +15,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import IO, Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -23,6 +26,8 @@ _MANIFEST = "manifest.json"
 _OVERHEAD = 1.05
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+# Names of files come from it: no path may.
+FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=255)]
 
 
 class _Part(BaseModel):
@@ -61,42 +66,118 @@ class Database(_Part):
     runs: int
 
 
-class Object(_Part):
-    """An object of a bucket.
+class Dump(_Part):
+    """Kubeflow's databases, with ML Metadata's.
 
     Attributes:
-        bucket: the bucket's purpose in the stack; on AWS its name is another.
-        key: the object's key.
-        content: what it holds.
-        content_type: its media type.
-        metadata: what its writer noted with it.
+        content: the file, which is compressed.
+        sha256: checksum of its SQL without the rows of schedules, which change by themselves.
+        counts: how much of what is in it.
+        stack_schedules: ids of the schedules that the stack's own program makes.
     """
 
-    bucket: Literal["artifacts", "models"]
-    key: str
     content: Content
+    sha256: Sha256
+    counts: dict[str, int]
+    stack_schedules: tuple[str, ...] = ()
+
+
+class Home(_Part):
+    """A volume of a notebook.
+
+    Attributes:
+        notebook: the notebook's name.
+        namespace: its namespace.
+        volume: what the notebook calls the volume.
+        file: name of the tar.
+        content: the tar.
+        files: how many files are in it.
+        bytes: their size.
+        state: checksum of names, sizes and times when it was copied.
+    """
+
+    notebook: str
+    namespace: str
+    volume: str
+    file: FileName
+    content: Content
+    files: int
+    bytes: int
+    state: Sha256
+
+    @property
+    def label(self) -> str:
+        """Return what a user calls it."""
+        return f"{self.namespace}/{self.notebook} ({self.volume})"
+
+
+class Object(_Part):
+    """An object of a bucket, one of its versions, or the mark of its deletion.
+
+    Attributes:
+        bucket: the bucket's purpose in the stack, since on AWS its name is another; else its name.
+        key: the object's key.
+        content: what it holds; None for the mark of a deletion.
+        content_type: its media type.
+        metadata: what its writer noted with it.
+        headers: other headers of its writer, as botocore names them.
+        tags: its tags.
+    """
+
+    bucket: str
+    key: str
+    content: Content | None = None
     content_type: str = ""
     metadata: dict[str, str] = {}
+    headers: dict[str, str] = {}
+    tags: dict[str, str] = {}
+
+
+class Index(_Part):
+    """The list of the objects.
+
+    Attributes:
+        content: the file.
+        count: how many objects, versions and marks of deletions it has.
+        buckets: the buckets.
+        versioned: those of them of which every version is there; of the others the latest is.
+    """
+
+    content: Content
+    count: int
+    buckets: tuple[str, ...]
+    versioned: tuple[str, ...] = ()
 
 
 class Manifest(_Part):
     """What an export holds.
 
     Attributes:
-        format: version of this description.
+        format: version of this description; 1 has the objects in itself.
         kept: what was asked for.
         made: when, in UTC as ISO 8601 writes it.
         stack: the stack that it comes from.
         database: MLflow's database.
-        objects: the objects of the buckets, in their latest version.
+        index: the list of the objects; None in format 1.
+        objects: the objects, in format 1 alone.
+        kubeflow: Kubeflow's databases; None if they were not kept.
+        homes: notebooks' homes.
     """
 
-    format: Literal[1] = 1
-    kept: Literal["models"] = "models"
+    format: Literal[1, 2] = 2
+    kept: Literal["models", "all"] = "models"
     made: str
     stack: str
     database: Database
-    objects: tuple[Object, ...]
+    index: Index | None = None
+    objects: tuple[Object, ...] = ()
+    kubeflow: Dump | None = None
+    homes: tuple[Home, ...] = ()
+
+    @property
+    def object_count(self) -> int:
+        """Return how many objects, versions and marks of deletions there are."""
+        return self.index.count if self.index else len(self.objects)
 
 
 class Archive:
@@ -114,9 +195,39 @@ class Archive:
         """Return the file of MLflow's database."""
         return self.folder / "mlflow.db"
 
+    @property
+    def kubeflow(self) -> Path:
+        """Return the file of Kubeflow's databases."""
+        return self.folder / "kubeflow.sql.gz"
+
+    @property
+    def index(self) -> Path:
+        """Return the file of the list of the objects."""
+        return self.folder / "objects.jsonl"
+
+    def home(self, home: Home) -> Path:
+        """Return the file of a notebook's home."""
+        return self.folder / "homes" / home.file
+
     def object(self, content: Content) -> Path:
         """Return the file of an object's content."""
         return self.folder / "objects" / content.sha256
+
+    def objects(self, manifest: Manifest) -> Iterator[Object]:
+        """Return the objects in the order in which they are put back.
+
+        Raises:
+            ArchiveError: the list is not what this version writes.
+        """
+        yield from manifest.objects
+        if manifest.index is None:
+            return
+        with self.index.open("rb") as lines:
+            for line in lines:
+                try:
+                    yield Object.model_validate_json(line)
+                except ValidationError as error:
+                    raise ArchiveError(_unknown(self.index, error)) from error
 
     def store(self, stream: Iterator[bytes]) -> Content:
         """Keep an object's content, once for all objects that share it."""
@@ -136,9 +247,10 @@ class Archive:
         """Remove what an export that did not end has written, and its folder if that is all."""
         # First: without it the folder is no export, whatever ends this here.
         (self.folder / _MANIFEST).unlink(missing_ok=True)
-        _part(self.folder).unlink(missing_ok=True)
-        self.database.unlink(missing_ok=True)
-        shutil.rmtree(self.folder / "objects", ignore_errors=True)
+        for file in (_part(self.folder), self.database, self.kubeflow, self.index):
+            file.unlink(missing_ok=True)
+        for folder in ("objects", "homes"):
+            shutil.rmtree(self.folder / folder, ignore_errors=True)
         with contextlib.suppress(OSError):
             self.folder.rmdir()
 
@@ -151,9 +263,7 @@ class Archive:
         try:
             # All of them before the first is read: by then the disk has had time for most.
             for path, folders, files in os.walk(self.folder, topdown=False):
-                for name in files:
-                    _sync(Path(path, name))
-                for name in folders:
+                for name in (*files, *folders):
                     _sync(Path(path, name))
             _sync(self.folder)
         except OSError as error:
@@ -166,9 +276,21 @@ class Archive:
         Raises:
             ArchiveError: one is not what was exported.
         """
-        contents = {self.object(found.content): found.content for found in manifest.objects}
-        for path, content in {self.database: manifest.database.content, **contents}.items():
+        whole = {self.database: manifest.database.content}
+        if manifest.index:
+            whole[self.index] = manifest.index.content
+        if manifest.kubeflow:
+            whole[self.kubeflow] = manifest.kubeflow.content
+        whole |= {self.home(home): home.content for home in manifest.homes}
+        for path, content in whole.items():
             _check(path, content)
+        # Each content once, however many objects share it. Its name is its checksum.
+        for path in sorted((self.folder / "objects").glob("*")):
+            if len(path.name) == hashlib.sha256().digest_size * 2:
+                _check(path, Content(bytes=path.stat().st_size, sha256=path.name))
+        for found in self.objects(manifest):
+            if found.content and _size(self.object(found.content)) != found.content.bytes:
+                _check(self.object(found.content), found.content)
 
     def finish(self, manifest: Manifest) -> None:
         """Write the manifest: from then on the folder is an export, whatever becomes of the power.
@@ -189,6 +311,36 @@ class Archive:
             raise ArchiveError(
                 f"{self.folder / _MANIFEST} cannot be written ({error.strerror})"
             ) from error
+
+
+class IndexWriter:
+    """Writes the list of the objects, so that memory does not grow with it."""
+
+    def __init__(self, target: Archive) -> None:
+        self._target = target
+        self._digest, self._bytes, self._count = hashlib.sha256(), 0, 0
+        target.index.touch(mode=0o600)
+        self._file: IO[bytes] = target.index.open("wb")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def add(self, found: Object) -> None:
+        """Note an object."""
+        line = found.model_dump_json(exclude_defaults=True).encode() + b"\n"
+        self._file.write(line)
+        self._digest.update(line)
+        self._bytes += len(line)
+        self._count += 1
+
+    def close(self, buckets: tuple[str, ...], versioned: tuple[str, ...]) -> Index:
+        """End the list and describe it."""
+        self._file.close()
+        content = Content(bytes=self._bytes, sha256=self._digest.hexdigest())
+        return Index(content=content, count=self._count, buckets=buckets, versioned=versioned)
 
 
 def prepare(folder: Path, *, needed: int = 0) -> Archive:
@@ -225,7 +377,7 @@ def check_space(folder: Path, needed: int) -> None:
     wanted = int(needed * _OVERHEAD)
     if wanted > free:
         raise ArchiveError(
-            f"{folder} has {_mib(free)} of free space and needs {_mib(wanted)}; free some, or name "
+            f"{folder} has {mib(free)} of free space and needs {mib(wanted)}; free some, or name "
             "a folder elsewhere with KEEP_TO="
         )
 
@@ -242,15 +394,10 @@ def read(folder: Path) -> tuple[Archive, Manifest]:
     except OSError as error:
         raise ArchiveError(
             f"RESTORE={folder} is no finished export: {file.name} cannot be read "
-            f"({error.strerror}); name a folder that KEEP=models has made"
+            f"({error.strerror}); name a folder that `make backup` or KEEP= has made"
         ) from error
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(map(str, first["loc"])) or "it"
-        raise ArchiveError(
-            f"{file} is not what this version writes: {where}: {first['msg']}; use the version "
-            "that made it"
-        ) from error
+        raise ArchiveError(_unknown(file, error)) from error
     archive = Archive(folder)
     archive.check(manifest)
     return archive, manifest
@@ -265,6 +412,20 @@ def content_of(path: Path) -> Content:
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
         return Content(bytes=os.fstat(file.fileno()).st_size, sha256=digest)
+
+
+def mib(size: int) -> str:
+    """Return a size as people read it."""
+    return f"{size / (1 << 20):,.0f} MiB"
+
+
+def _unknown(file: Path, error: ValidationError) -> str:
+    first: Any = error.errors(include_url=False)[0]
+    where = ".".join(map(str, first["loc"])) or "it"
+    return (
+        f"{file} is not what this version writes: {where}: {first['msg']}; use the version that "
+        "made it"
+    )
 
 
 def _part(folder: Path) -> Path:
@@ -284,6 +445,13 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return -1
+
+
 def _check(path: Path, wanted: Content) -> None:
     try:
         found = content_of(path)
@@ -294,7 +462,3 @@ def _check(path: Path, wanted: Content) -> None:
             f"{path} is not what was exported: {found.bytes} bytes with SHA-256 {found.sha256}, "
             f"not {wanted.bytes} bytes with {wanted.sha256}; use another copy of the export"
         )
-
-
-def _mib(size: int) -> str:
-    return f"{size / (1 << 20):,.0f} MiB"

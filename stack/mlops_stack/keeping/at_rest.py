@@ -20,6 +20,7 @@ _ENDED = frozenset({"Succeeded", "Failed"})
 _WAIT_SECONDS = 600
 _POLL_SECONDS = 3
 _TELL_SECONDS = 15
+_SHOWN = 5
 
 
 def suspend(stack: str, pods: Pods) -> None:
@@ -138,20 +139,22 @@ def unfinished(pods: Pods, *, training: str = "") -> list[str]:
 
 
 def _until(going_on: Callable[[], list[str]], seconds: float, poll: float) -> None:
+    names = going_on()
     began = told = time.monotonic()
-    first = True
-    while names := going_on():
+    while names:
+        shown = ", ".join(names[:_SHOWN]) + (" …" if len(names) > _SHOWN else "")
         now = time.monotonic()
-        shown = ", ".join(names[:5]) + (" …" if len(names) > 5 else "")
         if now - began >= seconds:
+            after = f" after {seconds / 60:.0f} min" if seconds else ""
             raise KeepError(
-                f"{len(names)} not finished after {seconds / 60:.0f} min: {shown}; wait for them, "
-                "or end them on Kubeflow's page, then run this again"
+                f"{len(names)} not finished{after}: {shown}; wait for them, or end them on "
+                "Kubeflow's page, then run this again"
             )
-        if first or now - told >= _TELL_SECONDS:
+        if told == began or now - told >= _TELL_SECONDS:
             report.plain(f"  waiting for {len(names)} to finish: {shown}")
-            first, told = False, now
+            told = now
         time.sleep(poll)
+        names = going_on()
 
 
 def _scale(pods: Pods, replicas: int) -> None:

@@ -1,7 +1,9 @@
 """A stack's cluster, by kubectl: objects, and programs in its Pods whose data is streamed."""
 
 import contextlib
+import gzip
 import json
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -10,6 +12,8 @@ from typing import IO, Any
 
 from mlops_stack.keeping.errors import KeepError
 from mlops_toolchain import layout
+
+_CHUNK_BYTES = 1 << 20
 
 
 class Pods:
@@ -29,7 +33,8 @@ class Pods:
             KeepError: the API does not give them.
         """
         text = self.run(f"the cluster ({words[0]})", "get", *words, "--output=json")
-        found: dict[str, Any] = json.loads(text)
+        # With --ignore-not-found there may be nothing.
+        found: dict[str, Any] = json.loads(text or b'{"items": []}')
         return list(found["items"]) if "items" in found else [found]
 
     def named(self, namespace: str, selector: str, what: str) -> str:
@@ -73,6 +78,29 @@ class Pods:
         if done.returncode:
             raise KeepError(f"{what} cannot be reached or refuses: {_reason(done.stderr)}")
         return done.stdout or b""
+
+    def feed(self, what: str, source: IO[bytes] | gzip.GzipFile, *words: str) -> bytes:
+        """Run a command of kubectl that reads what a stream has, and return what it prints.
+
+        Raises:
+            KeepError: it fails.
+        """
+        with (
+            tempfile.TemporaryFile() as printed,
+            tempfile.TemporaryFile() as errors,
+            subprocess.Popen(
+                [*self._kubectl, *words], stdin=subprocess.PIPE, stdout=printed, stderr=errors
+            ) as process,
+        ):
+            assert process.stdin is not None  # noqa: S101 - a pipe was asked for
+            # One that ends before the stream says why.
+            with contextlib.suppress(BrokenPipeError), process.stdin as stdin:
+                shutil.copyfileobj(source, stdin, _CHUNK_BYTES)
+            if process.wait():
+                errors.seek(0)
+                raise KeepError(f"{what} cannot be reached or refuses: {_reason(errors.read())}")
+            printed.seek(0)
+            return printed.read()
 
     @contextlib.contextmanager
     def output(self, what: str, *words: str) -> Iterator[IO[bytes]]:

@@ -20,7 +20,7 @@ from mlops_stack.pulumi_cli import Stack
 from mlops_toolchain import layout
 
 # What is asked of the API server is read from files; what runs in a Pod runs here.
-_KUBECTL = """#!{python}
+_KUBECTL = """#!{python} -IS
 import json, os, pathlib, subprocess, sys
 here = pathlib.Path({folder!r})
 words = [word for word in sys.argv[1:] if not word.startswith(("--kubeconfig", "--namespace"))]
@@ -37,18 +37,55 @@ match words[0]:
         print(json.dumps({{"items": json.loads(file.read_text()) if file.exists() else []}}))
     case "scale":
         (here / "replicas").write_text(words[-1].partition("=")[2])
+    case "exec" if "sh" in words:
+        os.environ["PATH"] = f"{{here}}:{{os.environ['PATH']}}"
+        os.environ |= {{"MYSQL_USER": "kubeflow", "MYSQL_PASSWORD": "a secret"}}
+        os.execvp("sh", words[words.index("sh") :])
     case "exec":
         inside = words[words.index("--") + 1 :]
         files = ("/data/mlflow.db", "/tmp/mlops-kept.db")
         inside = [f"{{here}}/{{pathlib.Path(w).name}}" if w in files else w for w in inside]
+        inside = [f"{{here}}/home" if w == "/home-of-notebook" else w for w in inside]
         if "wake" in inside:
             print("{{}}")
         else:
-            inside[0] = {python!r} if inside[0] == "python3" else inside[0]
+            if inside[0] == "python3":
+                # One of them looks for MLflow's version; the others start sooner.
+                inside[:1] = [{python!r}] if "export" in inside else [{python!r}, "-IS"]
             os.execvp(inside[0], inside)
     case _:
         pass
 """
+
+_DUMP = """#!/bin/sh
+test "$MYSQL_PWD" = "a secret" && cat {folder}/kubeflow.sql
+"""
+# An import replaces the dump that there is; whatever is asked has one answer for all.
+_CLIENT = """#!{python} -IS
+import pathlib, sys
+here = pathlib.Path({folder!r})
+if statement := [word for word in sys.argv if word.startswith("--execute=")]:
+    count = (here / "kubeflow.sql").read_text().count("a run")
+    print(*([count] * statement[0].count("COUNT") or [4096]), sep="\t")
+else:
+    (here / "kubeflow.sql").write_bytes(sys.stdin.buffer.read())
+"""
+
+_POD_OF_MLFLOW = {"spec": {"template": {"spec": {"containers": [{"image": "mlflow:1"}]}}}}
+_NOTEBOOK = {
+    "metadata": {"name": "notebook", "namespace": "notebooks"},
+    "spec": {
+        "template": {
+            "spec": {
+                "containers": [{"name": "notebook"}],
+                "volumes": [
+                    {"name": "home", "persistentVolumeClaim": {"claimName": "home-1"}},
+                    {"name": "tmp", "emptyDir": {}},
+                ],
+            }
+        }
+    },
+}
 
 
 @dataclass
@@ -63,6 +100,7 @@ class World:
     folder: Path
     connection: Connection
     name: str = "pr-1"
+    kubeflow_url: str = "http://127.0.0.1:1"
 
     def resources(self) -> list[dict[str, Any]]:
         return [
@@ -75,7 +113,7 @@ class World:
     def outputs(self) -> dict[str, Any]:
         return {
             "kubeconfig": "a kubeconfig",
-            "kubeflow_url": "http://127.0.0.1:1",
+            "kubeflow_url": self.kubeflow_url,
             "buckets": {"artifacts": "artifacts", "models": "models"},
             "s3_url": self.connection.endpoint,
             "s3_region": self.connection.region,
@@ -114,6 +152,10 @@ class World:
             database.execute("INSERT INTO runs VALUES ('later')")
             database.commit()
 
+    def writes_to_kubeflow(self) -> None:
+        file = self.folder / "kubeflow.sql"
+        file.write_text(f"a run\n{file.read_text()}")
+
 
 @pytest.fixture(scope="session")
 def moto() -> Iterator[str]:
@@ -133,6 +175,9 @@ def world(tmp_path: Path, moto: str, monkeypatch: pytest.MonkeyPatch) -> World:
     kubectl = tools / "kubectl"
     kubectl.write_text(_KUBECTL.format(python=sys.executable, folder=str(folder)))
     kubectl.chmod(0o755)
+    for name, text in (("mariadb-dump", _DUMP), ("mariadb", _CLIENT)):
+        (folder / name).write_text(text.format(python=sys.executable, folder=str(folder)))
+        (folder / name).chmod(0o755)
     monkeypatch.setattr(layout, "bin_dir", lambda: tools)
     monkeypatch.setattr(environment, "state_dir", lambda: tmp_path / "state")
     connection = Connection(
@@ -148,10 +193,21 @@ def world(tmp_path: Path, moto: str, monkeypatch: pytest.MonkeyPatch) -> World:
             "INSERT INTO registered_models VALUES ('m');"
             "INSERT INTO model_versions VALUES ('m', 1);"
         )
-    for bucket in ("artifacts", "models"):
+    for bucket in found.s3.list_buckets()["Buckets"]:
+        object_store.empty_bucket(found.s3, bucket["Name"])
+        found.s3.delete_bucket(Bucket=bucket["Name"])
+    for bucket in ("artifacts", "models", "datasets", "pipelines"):
         object_store.create_bucket(found.s3, bucket)
-        object_store.empty_bucket(found.s3, bucket)
+    object_store.set_versioning(found.s3, "models", enabled=True)
     found.s3.put_object(Bucket="models", Key="m/1", Body=bytes(3_000_000))
     found.s3.put_object(Bucket="artifacts", Key="mlflow/é", Body=b"")
+    (folder / "kubeflow.sql").write_text("a run\na run\n-- Dump completed\n")
+    home = folder / "home"
+    home.mkdir()
+    (home / "work ü.ipynb").write_text("cells")
+    (home / "latest").symlink_to("work ü.ipynb")
+    found.has("crd", {})
+    found.has("deployments", _POD_OF_MLFLOW)
+    found.has("notebooks", _NOTEBOOK)
     found.has("scheduledworkflows", {"metadata": {"name": "nightly"}})
     return found

@@ -8,6 +8,7 @@ import pytest
 
 from mlops_stack.keeping import archive, choice
 from mlops_stack.keeping.archive import Archive, Database, Manifest, Object
+from mlops_stack.keeping.choice import Keep
 from mlops_stack.keeping.errors import ArchiveError
 from mlops_stack.settings import SettingsError
 
@@ -16,7 +17,7 @@ _Usage = namedtuple("_Usage", "total used free")
 
 @pytest.fixture
 def export(tmp_path: Path) -> Archive:
-    """A finished export of two objects with the same content, one under an awkward key."""
+    """A finished export of the first format: two objects of the same content, an awkward key."""
     made = archive.prepare(tmp_path / "kept")
     made.database.write_bytes(b"database")
     content = made.store(iter([b"mo", b"del"]))
@@ -34,15 +35,22 @@ def export(tmp_path: Path) -> Archive:
         Object(bucket="artifacts", key="mlflow/1/model.pkl", content=same),
     )
     made.finish(
-        Manifest(made="2026-07-01T00:00:00+00:00", stack="pr-1", database=database, objects=objects)
+        Manifest(
+            format=1,
+            made="2026-07-01T00:00:00+00:00",
+            stack="pr-1",
+            database=database,
+            objects=objects,
+        )
     )
     return made
 
 
 def test_an_export_is_read_as_it_was_written(export: Archive) -> None:
     found, manifest = archive.read(export.folder)
-    assert [o.key for o in manifest.objects] == ["../../etc/a b", "mlflow/1/model.pkl"]
-    assert {found.object(o.content).read_bytes() for o in manifest.objects} == {b"model"}
+    objects = list(found.objects(manifest))
+    assert [o.key for o in objects] == ["../../etc/a b", "mlflow/1/model.pkl"]
+    assert {found.object(o.content).read_bytes() for o in objects if o.content} == {b"model"}
     assert len(list((export.folder / "objects").iterdir())) == 1
     assert export.folder.stat().st_mode & 0o077 == 0
 
@@ -67,7 +75,7 @@ def test_an_unfinished_export_is_refused(export: Archive) -> None:
 
 def test_the_manifest_of_another_format_is_refused(export: Archive) -> None:
     file = export.folder / "manifest.json"
-    file.write_text(file.read_text().replace('"format": 1', '"format": 2'))
+    file.write_text(file.read_text().replace('"format": 1', '"format": 3'))
     with pytest.raises(ArchiveError, match=r"format: .*; use the version that made it"):
         archive.read(export.folder)
 
@@ -105,12 +113,15 @@ def test_the_strongest_wish_is_kept() -> None:
     assert choice.choose("", "", "models") == "models"
     assert choice.choose("none", "models", "models") == "none"
     assert choice.choose("", "") == "none"
-    with pytest.raises(SettingsError, match="KEEP=all: there is no such thing to keep"):
-        choice.choose("all", "models")
+    assert choice.choose("all", "models") == "all"
+    with pytest.raises(
+        SettingsError, match=r"KEEP=some: there is no such thing .* none, models or all"
+    ):
+        choice.choose("some", "models")
 
 
 def test_a_folder_without_anything_to_keep_is_refused(tmp_path: Path) -> None:
-    assert choice.folder("pr-1", "none") is None
-    assert choice.folder("pr-1", "models", str(tmp_path)) == tmp_path
-    with pytest.raises(SettingsError, match=r"KEEP_TO=.* needs KEEP=models"):
-        choice.folder("pr-1", "none", str(tmp_path))
+    assert choice.export("pr-1", "none") is None
+    assert choice.export("pr-1", "all", str(tmp_path)) == Keep(what="all", folder=tmp_path)
+    with pytest.raises(SettingsError, match=r"KEEP_TO=.* needs KEEP=models or KEEP=all"):
+        choice.export("pr-1", "none", str(tmp_path))

@@ -1,9 +1,11 @@
 """An export before a destroy: whole and on the disk first, of a stack at rest, or nothing goes."""
 
+import gzip
 import multiprocessing
 import os
 import signal
 import sys
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,8 +13,10 @@ from typing import Any
 import pytest
 
 from mlops_stack.keeping import archive, at_rest
+from mlops_stack.keeping.choice import Keep
 from mlops_stack.keeping.errors import ArchiveError, KeepError
-from mlops_stack.keeping.export import kept
+from mlops_stack.keeping.export import backup, kept
+from mlops_stack.keeping.homes import Homes
 from mlops_stack.keeping.objects import Store
 from tests.unit.stack.keeping.conftest import World
 
@@ -30,10 +34,10 @@ def _run(name: str, state: str = "Running") -> dict[str, Any]:
 
 
 def test_nothing_starts_between_the_export_and_the_destroy(world: World, tmp_path: Path) -> None:
-    with kept(world.stack, tmp_path / "kept"):
+    with kept(world.stack, _models(tmp_path)):
         assert world.controllers == "0"
-        _, manifest = archive.read(tmp_path / "kept")
-        assert [found.key for found in manifest.objects] == ["mlflow/é", "m/1"]
+        found, manifest = archive.read(tmp_path / "kept")
+        assert [held.key for held in found.objects(manifest)] == ["mlflow/é", "m/1"]
         assert manifest.database.runs == 2
     # The stack is destroyed, and its schedules with it.
     assert world.controllers == "0"
@@ -42,7 +46,7 @@ def test_nothing_starts_between_the_export_and_the_destroy(world: World, tmp_pat
 
 
 def test_schedules_go_on_when_the_destroy_fails(world: World, tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError), kept(world.stack, tmp_path / "kept"):
+    with pytest.raises(RuntimeError), kept(world.stack, _models(tmp_path)):
         raise RuntimeError("refused")
     assert world.controllers == "1"
     archive.read(tmp_path / "kept")
@@ -50,7 +54,7 @@ def test_schedules_go_on_when_the_destroy_fails(world: World, tmp_path: Path) ->
 
 def test_a_stack_without_schedules_is_left_alone(world: World, tmp_path: Path) -> None:
     world.has("scheduledworkflows")
-    with pytest.raises(RuntimeError), kept(world.stack, tmp_path / "kept"):
+    with pytest.raises(RuntimeError), kept(world.stack, _models(tmp_path)):
         raise RuntimeError("refused")
     assert world.controllers == ""
 
@@ -77,7 +81,7 @@ def test_a_run_that_does_not_end_is_named_and_nothing_is_destroyed(
     )
     with (
         pytest.raises(KeepError, match=r"1 not finished .* run training of June; wait for them"),
-        kept(world.stack, tmp_path / "kept"),
+        kept(world.stack, _models(tmp_path)),
     ):
         pytest.fail("it was destroyed")
     assert "waiting for 1 to finish: run training of June" in capsys.readouterr().out
@@ -100,36 +104,130 @@ def test_a_training_job_counts_until_it_has_ended(world: World) -> None:
         assert at_rest.unfinished(pods) == []
 
 
-@pytest.mark.parametrize("changed", ["MLflow's database", "bucket models"])
+@pytest.mark.parametrize(
+    "changed",
+    ["MLflow's database", "bucket models", "Kubeflow's database", "the home of notebooks/notebook"],
+)
 def test_a_change_after_the_copy_keeps_the_stack(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: str
 ) -> None:
     save = Store.save
 
-    def save_and_change(self: Store, target: archive.Archive) -> Any:
-        saved = save(self, target)
-        if changed == "bucket models":
-            world.s3.put_object(Bucket="models", Key="m/2", Body=b"later")
-        else:
-            world.writes_to_mlflow()
+    def save_and_change(self: Store, *given: Any, **named: Any) -> Any:
+        saved = save(self, *given, **named)
+        match changed:
+            case "bucket models":
+                world.s3.put_object(Bucket="models", Key="m/2", Body=b"later")
+            case "MLflow's database":
+                world.writes_to_mlflow()
+            case "Kubeflow's database":
+                world.writes_to_kubeflow()
         # Whoever asks a model leaves this; it would hold up every export.
         world.s3.put_object(Bucket="artifacts", Key="predictions/a", Body=b"")
         return saved
 
+    save_home = Homes.save
+
+    def save_home_and_change(self: Homes, *given: Any) -> Any:
+        saved = save_home(self, *given)
+        if "home" in changed:
+            (world.folder / "home/new.ipynb").write_text("")
+        return saved
+
     monkeypatch.setattr(Store, "save", save_and_change)
+    monkeypatch.setattr(Homes, "save", save_home_and_change)
     with (
-        pytest.raises(KeepError, match=rf"^{changed} changed while .* Nothing was destroyed"),
-        kept(world.stack, tmp_path / "kept"),
+        pytest.raises(KeepError, match=rf"^{changed}.* changed while .* Nothing was destroyed"),
+        kept(world.stack, Keep(what="all", folder=tmp_path / "kept")),
     ):
         pytest.fail("it was destroyed")
     assert not (tmp_path / "kept").exists()
+
+
+def test_everything_is_in_an_export_of_everything(world: World, tmp_path: Path) -> None:
+    for body in (b"first", b"second"):
+        world.s3.put_object(
+            Bucket="models", Key="m/v", Body=body, ContentType="text/plain", Tagging="by=me"
+        )
+    world.s3.put_object(Bucket="models", Key="m/gone", Body=b"was")
+    world.s3.delete_object(Bucket="models", Key="m/gone")
+    world.s3.create_bucket(Bucket="of-a-user")
+    world.s3.put_object(Bucket="of-a-user", Key="x", Body=b"x", ContentEncoding="gzip")
+    with kept(world.stack, Keep(what="all", folder=tmp_path / "kept")):
+        found, manifest = archive.read(tmp_path / "kept")
+    objects = list(found.objects(manifest))
+    versions = [o for o in objects if o.key == "m/v"]
+    assert [found.object(o.content).read_bytes() for o in versions if o.content] == [
+        b"first",
+        b"second",
+    ]
+    assert versions[-1].tags == {"by": "me"}
+    assert [o.content and o.content.bytes for o in objects if o.key == "m/gone"] == [3, None]
+    assert [o.headers for o in objects if o.bucket == "of-a-user"] == [{"ContentEncoding": "gzip"}]
+    assert manifest.index
+    assert manifest.index.versioned == ("models",)
+    assert manifest.kubeflow
+    assert manifest.kubeflow.counts["runs"] == 2
+    assert gzip.decompress(found.kubeflow.read_bytes()).startswith(b"a run")
+    (home,) = manifest.homes
+    with tarfile.open(found.home(home)) as tar:
+        assert tar.getnames() == ["latest", "work ü.ipynb"]
+    # The Pod that reads the home goes.
+    assert world.commands[-1].startswith("delete pod") or "delete pod" in "".join(world.commands)
+    assert "a secret" not in "".join(world.commands)
+
+
+def test_a_dump_that_breaks_off_is_none(world: World, tmp_path: Path) -> None:
+    (world.folder / "kubeflow.sql").write_text("a run\n")
+    with (
+        pytest.raises(KeepError, match="the dump of Kubeflow's database broke off"),
+        kept(world.stack, Keep(what="all", folder=tmp_path / "kept")),
+    ):
+        pytest.fail("it was destroyed")
+    assert not (tmp_path / "kept").exists()
+
+
+def test_an_image_without_the_program_is_told_with_the_remedy(world: World, tmp_path: Path) -> None:
+    (world.folder / "mariadb-dump").unlink()
+    with (
+        pytest.raises(KeepError, match=r"its Pod has no mariadb-dump.*`make up` brings"),
+        kept(world.stack, Keep(what="all", folder=tmp_path / "kept")),
+    ):
+        pytest.fail("it was destroyed")
+
+
+def test_a_backup_leaves_the_stack_as_it_was(
+    world: World,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    world.has("workflows", _run("training"))
+    suspended: list[str] = []
+    save = Store.save
+    monkeypatch.setattr(
+        Store,
+        "save",
+        lambda *given, **named: suspended.append(world.controllers) or save(*given, **named),
+    )
+    monkeypatch.setattr(World, "outputs", _with_mlflow(World.outputs))
+    backup(world.stack, tmp_path / "kept")
+    # Not for as long as the objects take.
+    assert suspended == ["1"]
+    _, manifest = archive.read(tmp_path / "kept")
+    assert (manifest.kept, manifest.database.runs) == ("all", 2)
+    assert "1 not finished, and so in the backup: run training of June" in capsys.readouterr().out
+
+
+def _with_mlflow(outputs: Callable[[World], dict[str, Any]]) -> Callable[[World], dict[str, Any]]:
+    return lambda world: {**outputs(world), "mlflow_url": "http://127.0.0.1:1"}
 
 
 def test_a_cluster_that_does_not_tell_of_its_runs_keeps_the_stack(
     world: World, tmp_path: Path
 ) -> None:
     world.refuses("get")
-    with pytest.raises(KeepError, match="Forbidden"), kept(world.stack, tmp_path / "kept"):
+    with pytest.raises(KeepError, match="Forbidden"), kept(world.stack, _models(tmp_path)):
         pytest.fail("it was destroyed")
 
 
@@ -150,10 +248,11 @@ def test_files_and_folders_are_on_the_disk_before_the_manifest_has_its_name(
 
     monkeypatch.setattr(os, "fsync", note_sync)
     monkeypatch.setattr(Path, "rename", note_rename)
-    with kept(world.stack, folder):
+    with kept(world.stack, _models(tmp_path)):
         named = done.index("rename to manifest.json")
         before, after = set(done[:named]), done[named + 1 :]
     files = {str(path) for path in folder.rglob("*")} - {str(folder / "manifest.json")}
+    assert len(files) == 5
     assert files | {str(folder), str(folder / "manifest.json.part")} <= before
     assert [str(folder), str(tmp_path)] == after[:2]
 
@@ -172,7 +271,7 @@ def test_harm_on_the_way_to_the_disk_keeps_the_stack(
     monkeypatch.setattr(os, "fsync", harm)
     with (
         pytest.raises(ArchiveError, match=r"is not what was exported.*Nothing was destroyed"),
-        kept(world.stack, tmp_path / "kept"),
+        kept(world.stack, _models(tmp_path)),
     ):
         pytest.fail("it was destroyed")
 
@@ -185,7 +284,7 @@ def test_killed_at_ten_points_nothing_is_destroyed_before_a_whole_export_is_ther
 
     def counted(where: Path, at: int = 0) -> None:
         _kill_at(count, at, where)
-        _keep(world, where, then=(where / "destroyed").touch)
+        _keep(world, where, then=(where / "destroyed").touch, what="all")
 
     (tmp_path / "whole").mkdir()
     _killed(lambda: counted(tmp_path / "whole"))
@@ -209,8 +308,12 @@ def test_killed_at_ten_points_nothing_is_destroyed_before_a_whole_export_is_ther
     assert outcomes[-1] is True
 
 
-def _keep(world: World, where: Path, *, then: Callable[[], Any]) -> None:
-    with kept(world.stack, where / "kept"):
+def _models(where: Path) -> Keep:
+    return Keep(what="models", folder=where / "kept")
+
+
+def _keep(world: World, where: Path, *, then: Callable[[], Any], what: str = "models") -> None:
+    with kept(world.stack, Keep(what=what, folder=where / "kept")):
         then()
 
 
