@@ -61,6 +61,7 @@ class Recorder(mocks.Mocks):
     """Answers as a provider would, and remembers every registration."""
 
     resources: list[mocks.MockResourceArgs] = field(default_factory=list)
+    urns: list[str] = field(default_factory=list)
 
     def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str, dict[str, Any]]:
         self.resources.append(args)
@@ -98,6 +99,7 @@ def run(
         mocks.set_mocks(recorder, project="mlops-platform", stack=stack, preview=False)
         set_all_config({f"mlops-platform:{k}": v for k, v in (config or {}).items()})
         mocks.test(program)()
+        recorder.urns = list(settings.get_monitor().resources)  # type: ignore[union-attr]
     finally:
         settings.reset_options()
         loop.close()
