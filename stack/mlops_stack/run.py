@@ -1,11 +1,14 @@
 """`make run`: one run of the uploaded pipeline, followed step by step."""
 
+import sys
 import time
-from typing import Any
+from typing import Any, Final
 
+from flight_delay import months as splits
+from flight_delay.months import MonthsError
 from flight_pipeline.parameters import ParametersError, validate
 from flight_pipeline.settings import NAME
-from flight_rollout.registry import CHAMPION, Registry, RegistryError
+from flight_rollout.registry import CHAMPION, Registered, Registry, RegistryError
 from mlops_stack import report, tracked
 from mlops_stack.parameters import parse
 from mlops_stack.pulumi_cli import PulumiError, Stack
@@ -15,6 +18,8 @@ from mlops_workloads import step_logs
 from mlops_workloads.pipeline_runs import RunFailedError, run_to_end
 from mlops_workloads.pipelines_api import PipelinesApi, PipelinesApiError
 
+_INTERRUPTED: Final = 130
+
 
 class RunError(PulumiError):
     """A run was not started or did not succeed; the message says why and what to do."""
@@ -22,6 +27,9 @@ class RunError(PulumiError):
 
 def run(stack: Stack, *, months: str, assignments: list[str]) -> None:
     """Start a run, show its steps as they go, and end with its model beside the champion.
+
+    A run with the same parameters that goes on is followed, instead of a second one. One that is no
+    longer followed goes on too: the process then ends with how to follow it again, and to end it.
 
     Args:
         stack: the stack, which is up.
@@ -45,29 +53,78 @@ def run(stack: Stack, *, months: str, assignments: list[str]) -> None:
         parameters = {**outputs["pipeline_data"], **validate(given)}
         if parameters["trainer"] != "sklearn":
             jobs_of(stack, outputs)
-        champion = Registry(outputs["mlflow_url"], parameters["model_name"]).by_alias(CHAMPION)
-        run_id = _followed(outputs, parameters)
+        registry = Registry(outputs["mlflow_url"], parameters["model_name"])
+        champion = registry.by_alias(CHAMPION)
+        unfair = _unfair(registry, champion, parameters["evaluation_month"])
+        if unfair:
+            report.plain(f"! {unfair}")
+        run_id = _followed(stack, outputs, parameters)
         found = _evaluation(
             outputs, run_id, parameters, champion=champion.version.number if champion else ""
         )
     except (ParametersError, PipelinesApiError, RegistryError, RunFailedError) as error:
         raise RunError(_with_link(str(error), outputs)) from error
-    _show(outputs, run_id, parameters, found)
+    _show(outputs, run_id, parameters, found, unfair)
 
 
-def _followed(outputs: dict[str, Any], parameters: dict[str, Any]) -> str:
+def _followed(stack: Stack, outputs: dict[str, Any], parameters: dict[str, Any]) -> str:
     name = f"{NAME} {time.strftime('%Y-%m-%d %H:%M:%S', time.gmtime())}"
-    with report.phase(f"run {name}, months {parameters['training_months']}"):
-        return run_to_end(
-            PipelinesApi(outputs["kubeflow_url"]),
-            name=name,
-            experiment=NAME,
-            pipeline=outputs["pipeline_id"],
-            version=outputs["pipeline_version_id"],
-            parameters=parameters,
-            logs=step_logs.reader(outputs["kubeconfig"]),
-            say=lambda line: report.plain(f"  {line}"),
-        )
+    followed: list[str] = []
+
+    def begun(run: str, resumed: bool) -> None:
+        followed.append(run)
+        if resumed:
+            report.plain(
+                f"  follows the run with these parameters that goes on: {_link(outputs, run)}"
+            )
+
+    try:
+        with report.phase(f"run {name}, months {parameters['training_months']}"):
+            return run_to_end(
+                PipelinesApi(outputs["kubeflow_url"]),
+                name=name,
+                experiment=NAME,
+                pipeline=outputs["pipeline_id"],
+                version=outputs["pipeline_version_id"],
+                parameters=parameters,
+                logs=step_logs.reader(outputs["kubeconfig"]),
+                say=lambda line: report.plain(f"  {line}"),
+                resume=True,
+                begun=begun,
+            )
+    except KeyboardInterrupt:
+        report.error(_interrupted(stack, outputs, followed))
+        sys.exit(_INTERRUPTED)
+
+
+def _interrupted(stack: Stack, outputs: dict[str, Any], followed: list[str]) -> str:
+    again = f"the same `make run{stack.make_argument} …` follows it again"
+    if not followed:
+        ui = outputs.get("kubeflow_ui_url") or outputs["kubeflow_url"]
+        return f"interrupted while the run was started; if {ui}/#/runs shows it, {again}"
+    (run,) = followed
+    return (
+        f"interrupted; the run goes on: {_link(outputs, run)}\n"
+        f"  {again}; this ends it:\n"
+        f"  curl --request POST {outputs['kubeflow_url']}/apis/v2beta1/runs/{run}:terminate"
+    )
+
+
+def _unfair(registry: Registry, champion: Registered | None, month: int) -> str:
+    """Return what is wrong with the month that models are compared on, or nothing."""
+    if champion is None:
+        return ""
+    trained = registry.parameters(champion).get("train_months", "")
+    try:
+        known = month in splits.parse(trained).train
+    except MonthsError:
+        return ""
+    if not known:
+        return ""
+    return (
+        f"month {month} evaluates, and the champion, version {champion.version.number}, was "
+        f"trained on months {trained}: it knows these flights, and is hard to beat on them"
+    )
 
 
 def _evaluation(
@@ -95,7 +152,11 @@ def _evaluation(
 
 
 def _show(
-    outputs: dict[str, Any], run_id: str, parameters: dict[str, Any], found: Tracked | None
+    outputs: dict[str, Any],
+    run_id: str,
+    parameters: dict[str, Any],
+    found: Tracked | None,
+    unfair: str,
 ) -> None:
     rows = [("Run", _link(outputs, run_id))]
     if found:
@@ -115,6 +176,8 @@ def _show(
         rows.append(("MLflow", found.url))
     else:
         rows.append(("Champion", "evaluated by an earlier run; its report is on this run's page"))
+    if unfair:
+        rows.append(("Comparison", f"not fair: {unfair}"))
     report.plain("")
     report.table(rows)
 

@@ -87,10 +87,20 @@ class Registry:
         Raises:
             RegistryError: MLflow does not answer.
         """
+        return {each["key"]: each["value"] for each in self._of_run(registered, "metrics")}
+
+    def parameters(self, registered: Registered) -> dict[str, str]:
+        """Return the parameters of the run that trained a version, by name.
+
+        Raises:
+            RegistryError: MLflow does not answer.
+        """
+        return {each["key"]: each["value"] for each in self._of_run(registered, "params")}
+
+    def _of_run(self, registered: Registered, kind: str) -> list[dict[str, Any]]:
         # A version of other origin has no run, or one that is gone.
         run = self._get("runs/get", run_id=registered.run_id) if registered.run_id else None
-        metrics = run["run"]["data"].get("metrics", []) if run else []
-        return {each["key"]: each["value"] for each in metrics}
+        return list(run["run"]["data"].get(kind, [])) if run else []
 
     def challenge(self, number: str, percent: int) -> None:
         """Note that a version is tried with a share of the requests.

@@ -57,6 +57,7 @@ def run_to_end(
     logs: StepLogs,
     say: Callable[[str], None],
     resume: bool = False,
+    begun: Callable[[str, bool], None] = lambda _run, _resumed: None,
 ) -> str:
     """Start a run and follow it to its end; return its id.
 
@@ -70,6 +71,7 @@ def run_to_end(
         logs: reads what a failed step has printed.
         say: told each step as it starts and ends.
         resume: follow a run of the same version and parameters that goes on, if there is one.
+        begun: told the run's id, and whether it went on already.
 
     Raises:
         RunFailedError: see `follow`.
@@ -82,6 +84,7 @@ def run_to_end(
         version=version,
         parameters=parameters,
     )
+    begun(run, going_on is not None)
     names = api.step_names(pipeline, version)
     follow(api, run, names, logs=logs, timeout=_TIMEOUT_SECONDS, say=say)
     return run
