@@ -22,10 +22,10 @@ STACK_COMMAND = $(PYTHON) -m mlops_stack
 
 .DEFAULT_GOAL := help
 .PHONY: help up preview run status down backup toolchain toolchain-in-a-hurry toolchain-status env envs reap rehearse images predict train canary promote rollback
-.PHONY: bootstrap pipeline lint test test-unit test-serving test-restore bench
+.PHONY: bootstrap pipeline lint test test-unit test-serving test-restore test-s3 bench
 
 help: ## Show the commands
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
 
 up: started := $(shell date +%s)
 up: toolchain-in-a-hurry ## From whatever there is to a stack that answers [STACK=dev RESTORE=folder]
@@ -106,6 +106,7 @@ test-unit: bootstrap lint ## What needs neither root nor a toolchain
 
 test: toolchain lint ## Every test, to a real up → run → down
 	@.venv/bin/pytest tests/unit -n auto -q
+	@.venv/bin/pytest tests/s3 -m "not long" -n auto --dist loadfile -q --durations=5
 	@.venv/bin/pytest tests/conformance -n auto --dist loadfile --no-loadscope-reorder -q --durations=10
 	@.venv/bin/pytest tests/cluster tests/e2e -m "not serving and not restore" -q --durations=10
 	@echo "not run: model servers under load and in trouble, which need an idle machine: make test-serving"
@@ -116,6 +117,9 @@ test-serving: toolchain ## Model servers under load and in trouble, on an idle m
 
 test-restore: toolchain ## All of a stack's data out with KEEP=all, and into a new stack
 	@.venv/bin/pytest tests/e2e/test_restore.py -m restore -q --durations=10
+
+test-s3: toolchain ## S3's conformance: the gateway, moto, and the server that S3_TEST_ENDPOINT names
+	@.venv/bin/pytest tests/s3 -q --durations=10
 
 bench: toolchain ## Print the figures of docs/figures.md
 	@$(PYTHON) benchmarks/figures.py

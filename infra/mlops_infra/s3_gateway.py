@@ -136,10 +136,29 @@ class S3Gateway(pulumi.ComponentResource):
         return self.cluster_endpoint if forwarded else endpoint
 
 
+def arguments(*, address: str, data: str) -> list[str]:
+    """Return versitygw's arguments.
+
+    It keeps objects as files: what S3 calls a bucket is a folder below `objects`.
+
+    Args:
+        address: host and port to listen at.
+        data: folder that holds `objects` and `versions`.
+    """
+    return [
+        "--port", address,
+        "--region", REGION,
+        "--health", "/health",
+        "--quiet",
+        "posix",
+        "--versioning-dir", f"{data}/versions",
+        f"{data}/objects",
+    ]  # fmt: skip
+
+
 def _pod(
     args: S3GatewayArgs, secret: pulumi.Output[str], volume: pulumi.Output[str]
 ) -> kubernetes.core.v1.PodSpecArgsDict:
-    # versitygw keeps objects as files: what S3 calls a bucket is a folder below /data/objects.
     return {
         **restricted_pod(),
         "termination_grace_period_seconds": 5,
@@ -149,15 +168,7 @@ def _pod(
                 "image": args.image,
                 "image_pull_policy": "IfNotPresent",
                 "command": ["versitygw"],
-                "args": [
-                    "--port", f":{_PORT}",
-                    "--region", REGION,
-                    "--health", "/health",
-                    "--quiet",
-                    "posix",
-                    "--versioning-dir", "/data/versions",
-                    "/data/objects",
-                ],
+                "args": arguments(address=f":{_PORT}", data="/data"),
                 "env_from": [{"secret_ref": {"name": secret}}],
                 "ports": [{"name": "s3", "container_port": _PORT}],
                 "security_context": RESTRICTED_CONTAINER,

@@ -15,6 +15,7 @@ from mlops_toolchain.recipes.go import (
     GoModuleFiles,
     GoPrograms,
     GoToolchain,
+    PatchedGoPrograms,
     PulumiCli,
     WorkspacePrograms,
 )
@@ -67,6 +68,7 @@ HOST_PACKAGES = {
     "mmdebstrap": "mmdebstrap",
     "gcc": "gcc",
     "setpriv": "util-linux",
+    "git": "git",
     "update-ca-certificates": "ca-certificates",
 }
 
@@ -397,7 +399,12 @@ ARTEFACTS = (
         name="versitygw",
         version=VERSITYGW,
         licence="Apache-2.0",
-        recipe=GoPrograms(module="versitygw", programs=_same("versitygw")),
+        recipe=PatchedGoPrograms(
+            module="versitygw",
+            programs=_same("versitygw"),
+            path="github.com/versity/versitygw",
+            version=f"v{VERSITYGW}",
+        ),
         needs=("go",),
         seconds=110,
         megabytes=800,

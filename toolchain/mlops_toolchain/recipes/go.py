@@ -12,10 +12,12 @@ from pathlib import Path
 from mlops_toolchain import layout
 from mlops_toolchain.artefact import Context
 from mlops_toolchain.recipes.edit import Edit
+from mlops_toolchain.recipes.patches import apply_patches
 from mlops_toolchain.recipes.python_packages import unpack_wheels
 
 _MODULES = Path("toolchain/go")
-_EDITED = "edited"
+_PATCHES = Path("toolchain/patches")
+_CHANGED = "changed"
 
 
 def go_environment(cache: Path) -> dict[str, str]:
@@ -170,37 +172,70 @@ class WorkspacePrograms(GoPrograms):
 
 
 @dataclass(frozen=True, kw_only=True)
-class EditedGoPrograms(GoPrograms):
-    """Programs of a module with edits.
+class ChangedGoPrograms(GoPrograms):
+    """Programs of a module whose source is changed before it is compiled.
 
     Attributes:
         path: the module's path.
         version: its version.
-        edits: what differs.
     """
 
     path: str
     version: str
-    edits: tuple[Edit, ...]
+
+    def change(self, context: Context, module: Path) -> None:
+        """Change the copy of the module."""
+        raise NotImplementedError
 
     def build(self, context: Context) -> None:
-        """Compile and link, with an edited copy in the module's place."""
+        """Compile and link, with a changed copy in the module's place."""
         super().build(context)
-        shutil.rmtree(context.output / _EDITED)
+        shutil.rmtree(context.output / _CHANGED)
 
     def options(self, context: Context) -> tuple[str, ...]:
         """Make the copy, and return the option that lets Go read it."""
-        folder = context.output / _EDITED
+        folder = context.output / _CHANGED
         # Go refuses overlays of its module cache.
         module = module_folder(context, self.path, self.version, cwd=self.folder(context))
         copy_from_module(module, folder / "module", ignore=shutil.ignore_patterns("*_test.go"))
-        for edit in self.edits:
-            edit.apply(folder / "module")
+        self.change(context, folder / "module")
         for name in ("go.mod", "go.sum"):
             shutil.copyfile(self.folder(context) / name, folder / name)
         with (folder / "go.mod").open("a") as file:
             file.write(f"\nreplace {self.path} => {folder / 'module'}\n")
         return ("-modfile", str(folder / "go.mod"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class EditedGoPrograms(ChangedGoPrograms):
+    """Programs of a module with edits: for few and small changes.
+
+    Attributes:
+        edits: what differs.
+    """
+
+    edits: tuple[Edit, ...]
+
+    def change(self, _context: Context, module: Path) -> None:
+        """Apply the edits."""
+        for edit in self.edits:
+            edit.apply(module)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PatchedGoPrograms(ChangedGoPrograms):
+    """Programs of a module with the patches in `toolchain/patches/<module>`.
+
+    Each is a unified diff whose header gives the reason; they apply in the order of their names.
+    """
+
+    def sources(self) -> tuple[Path, ...]:
+        """Return the module's go.mod and go.sum, and the patches."""
+        return (*super().sources(), layout.checkout() / _PATCHES / self.module)
+
+    def change(self, context: Context, module: Path) -> None:
+        """Apply the patches."""
+        apply_patches(context, layout.checkout() / _PATCHES / self.module, module)
 
 
 @dataclass(frozen=True, kw_only=True)
