@@ -123,6 +123,7 @@ if config.cluster_provider == "eks":
     on_aws = create_on_aws(
         AwsArgs(
             stack=pulumi.get_stack(),
+            account=config.aws_account,
             region=config.aws_region,
             preset=config.aws_preset,
             owner=config.owner,

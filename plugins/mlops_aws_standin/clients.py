@@ -10,6 +10,10 @@ import boto3
 from botocore.config import Config
 
 
+class AccountError(Exception):
+    """The credentials lead to an account that the program does not allow."""
+
+
 class NotLocalError(Exception):
     """The stand-in was not given a moto server of this machine."""
 

@@ -11,7 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from google.protobuf import empty_pb2
 
 from mlops_aws_standin import VERSION, sdk_types
-from mlops_aws_standin.clients import Aws, NotLocalError
+from mlops_aws_standin.clients import AccountError, Aws, NotLocalError
 from mlops_aws_standin.kind import Kind, Values, is_missing
 from mlops_aws_standin.kinds import KINDS
 from mlops_aws_standin.unchecked import UncheckedError
@@ -28,7 +28,7 @@ assert _REGISTERED  # noqa: S101 - the import above registers the stubs' package
 
 _SKIPPED = ("skipCredentialsValidation", "skipMetadataApiCheck", "skipRegionValidation")
 """Arguments that the SDK sets by itself, and that mean nothing to moto."""
-_PROVIDER_KEYS = frozenset({"region", "defaultTags", "version", *_SKIPPED})
+_PROVIDER_KEYS = frozenset({"region", "allowedAccountIds", "defaultTags", "version", *_SKIPPED})
 Handler = Callable[[Any, Any, Any], Awaitable[Any]]
 
 
@@ -42,6 +42,7 @@ def _answering(handler: Handler) -> Handler:
         except (
             ClientError,
             BotoCoreError,
+            AccountError,
             NotLocalError,
             UncheckedError,
             sdk_types.UnknownTypeError,
@@ -106,9 +107,13 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
 
     @_answering
     async def Configure(self, request: Any, _: Any) -> Any:  # noqa: N802
-        """Take region and default tags."""
+        """Take region, account and default tags."""
         arguments = _json_members(decode(request.args).value)
         self._aws = Aws(str(arguments["region"]))
+        allowed = arguments.get("allowedAccountIds") or []
+        account = self._aws.client("sts").get_caller_identity()["Account"] if allowed else ""
+        if allowed and account not in allowed:
+            raise AccountError(f"AWS account ID not allowed: {account}")
         self._tags = (arguments.get("defaultTags") or {}).get("tags") or {}
         return provider_pb2.ConfigureResponse(
             acceptSecrets=True, acceptResources=False, acceptOutputs=True, supportsPreview=True

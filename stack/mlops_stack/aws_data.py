@@ -13,6 +13,7 @@ from mlops_stack.pulumi_cli import Stack
 _BUCKET: Final = "aws:s3/bucket:Bucket"
 _REPOSITORY: Final = "aws:ecr/repository:Repository"
 _CLUSTER: Final = "aws:eks/cluster:Cluster"
+_KEY: Final = "aws:kms/key:Key"
 _DATABASE: Final = "aws:rds/instance:Instance"
 # What AWS answers where a thing of the state is not there any more.
 _GONE: Final = (
@@ -34,6 +35,49 @@ class AwsDataError(FullBucketsError):
     """AWS holds what may not be destroyed; the message names it and the remedy."""
 
 
+class AwsAccountError(FullBucketsError):
+    """The credentials lead to another account than the stack's."""
+
+
+def check_account(stack: Stack, region: str | None) -> None:
+    """Refuse credentials of another account than the one that the stack is in.
+
+    In another account nothing of the stack is found: its cluster would count as gone, and with it
+    all of its objects.
+
+    Raises:
+        AwsAccountError: it is another account, or AWS does not tell.
+        PulumiError: the stack cannot be read.
+    """
+    if region is None:
+        return
+    wanted = _account(stack.resources())
+    if not wanted:
+        return
+    try:
+        found = Asked(stack.name, region).client("sts").get_caller_identity()["Account"]
+    except (BotoCoreError, ClientError) as error:
+        raise AwsAccountError(
+            f"stack {stack.name} is in AWS account {wanted}, and AWS does not tell which one these "
+            f"credentials lead to: {error}; nothing was changed"
+        ) from error
+    if found != wanted:
+        raise AwsAccountError(
+            f"stack {stack.name} is in AWS account {wanted}, and these credentials lead to "
+            f"{found}; nothing was changed. Use that account's (`aws sts get-caller-identity` "
+            "tells which one a shell has)"
+        )
+
+
+def _account(resources: list[dict[str, Any]]) -> str:
+    """Return the account of a stack's key, which is made before all else; empty before that."""
+    for found in resources:
+        arn = (found.get("outputs") or {}).get("arn")
+        if found["type"] == _KEY and isinstance(arn, str):
+            return arn.split(":")[4]
+    return ""
+
+
 def refuse(stack: Stack, region: str | None) -> None:
     """Refuse to destroy a stack on AWS that holds data nobody has released.
 
@@ -41,11 +85,13 @@ def refuse(stack: Stack, region: str | None) -> None:
     comes, the databases on the cluster's volumes are gone.
 
     Raises:
+        AwsAccountError: the credentials are another account's.
         AwsDataError: there is such data, or AWS does not say.
         PulumiError: the stack cannot be read.
     """
     if region is None:
         return
+    check_account(stack, region)
     try:
         held = [*_held(Asked(stack.name, region), stack.resources())]
     except (BotoCoreError, ClientError) as error:

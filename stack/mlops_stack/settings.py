@@ -166,6 +166,7 @@ class Settings(BaseModel):
     notebooks: bool = False
     notebook_storage_size: Quantity = "2Gi"
     layers: Literal["all", "infra"] = "all"
+    aws_account: str = Field("", pattern=r"^([0-9]{12})?$")
     aws_region: str = Field("eu-central-1", pattern=r"^[a-z]{2}(-[a-z]+)+-[0-9]$")
     aws_preset: Literal["trial", "team", "production"] = "trial"
     aws_database: bool = False

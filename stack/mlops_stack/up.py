@@ -24,6 +24,7 @@ def up(stack: Stack, *, started: float, restore: Path | None = None) -> None:
         restore: folder of an export, whose data is there before the pipeline runs.
 
     Raises:
+        AwsAccountError: the credentials lead to another AWS account than the stack's.
         ArchiveError: the export is refused; nothing was changed.
         KeepError: the export could not be imported.
         PredictError: everything is up, but a model server does not answer.
@@ -32,6 +33,11 @@ def up(stack: Stack, *, started: float, restore: Path | None = None) -> None:
         SettingsError: the stack's configuration is wrong, or has no place for an export.
     """
     settings, unfinished = stack.settings(), True
+    if (region := stack.aws_region()) and stack.exists():
+        # Imported here: only stacks on AWS need its SDK.
+        from mlops_stack.aws_data import check_account  # noqa: PLC0415
+
+        check_account(stack, region)
     if restore:
         kept = archive.read(restore)
         check_restore(settings, kept)

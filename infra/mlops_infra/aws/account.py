@@ -13,12 +13,14 @@ class AccountArgs:
     """Where a stack's resources are, and whose they are.
 
     Attributes:
+        number: the only account that credentials may lead to; empty for any.
         region: AWS region.
         stack: name of the stack.
         owner: who answers for it.
         expires: day after which it may be destroyed, as 2026-01-31, or `never`.
     """
 
+    number: str
     region: str
     stack: str
     owner: str
@@ -65,6 +67,7 @@ class Account(pulumi.ComponentResource):
         self.provider = aws.Provider(
             f"{name}-aws",
             region=args.region,
+            allowed_account_ids=[args.number] if args.number else None,
             default_tags=aws.ProviderDefaultTagsArgs(tags=self.tags),
             opts=pulumi.ResourceOptions(parent=self),
         )

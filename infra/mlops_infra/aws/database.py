@@ -96,9 +96,17 @@ class Database(pulumi.ComponentResource):
             backup_retention_period=preset.database_backup_days,
             copy_tags_to_snapshot=True,
             deletion_protection=preset.protect,
-            skip_final_snapshot=not preset.protect,
-            final_snapshot_identifier=f"{identifier}-final" if preset.protect else None,
+            # Asked by size and not by protection: what is destroyed is not protected any more.
+            skip_final_snapshot=not preset.database_final_snapshot,
+            final_snapshot_identifier=args.key_arn.apply(lambda arn: snapshot(identifier, arn))
+            if preset.database_final_snapshot
+            else None,
             opts=child,
         )
         self.address = server.address
         self.register_outputs({"address": self.address})
+
+
+def snapshot(identifier: str, key_arn: str) -> str:
+    """Return the name of the last snapshot: another one in each life of a stack, as its key is."""
+    return f"{identifier}-final-{key_arn.rpartition('/')[2][:8]}"

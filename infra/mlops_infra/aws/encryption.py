@@ -17,10 +17,12 @@ class EncryptionArgs:
         deletion_days: days between its deletion and its end, during which it can be restored. What
             it encrypts (versions of objects, snapshots) may be missed late: the longest that AWS
             offers.
+        keep: whether the key stays when the stack goes, for a snapshot that is left behind.
     """
 
     account: Account
     deletion_days: int = 30
+    keep: bool = False
 
 
 class Encryption(pulumi.ComponentResource):
@@ -46,7 +48,7 @@ class Encryption(pulumi.ComponentResource):
             description=f"MLOps platform, stack {args.account.stack}",
             enable_key_rotation=True,
             deletion_window_in_days=args.deletion_days,
-            opts=child,
+            opts=pulumi.ResourceOptions(parent=self, retain_on_delete=args.keep),
         )
         aws.kms.Alias(
             f"{name}-alias",

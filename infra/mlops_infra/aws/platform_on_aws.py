@@ -26,6 +26,7 @@ class AwsArgs:
 
     Attributes:
         stack: name of the stack.
+        account: number of the only account that it may be in; empty for that of the credentials.
         region: AWS region.
         preset: size.
         owner: e-mail address of who answers for the stack.
@@ -46,6 +47,7 @@ class AwsArgs:
     """
 
     stack: str
+    account: str
     region: str
     preset: PresetName
     owner: str
@@ -86,13 +88,22 @@ def create_on_aws(args: AwsArgs) -> AwsInfra:
     cluster_name = f"mlops-{args.stack}"
     account = Account(
         "account",
-        AccountArgs(region=args.region, stack=args.stack, owner=args.owner, expires=args.expires),
+        AccountArgs(
+            number=args.account,
+            region=args.region,
+            stack=args.stack,
+            owner=args.owner,
+            expires=args.expires,
+        ),
     )
     Budget(
         "budget",
         BudgetArgs(account=account, monthly_usd=preset.monthly_budget_usd, email=args.owner),
     )
-    encryption = Encryption("encryption", EncryptionArgs(account=account))
+    encryption = Encryption(
+        "encryption",
+        EncryptionArgs(account=account, keep=args.database and preset.database_final_snapshot),
+    )
     key = encryption.key_arn
     network = Network(
         "network",
@@ -117,6 +128,10 @@ def create_on_aws(args: AwsArgs) -> AwsInfra:
         RegistriesArgs(account=account, images=args.images, key_arn=key, ephemeral=args.ephemeral),
     )
     if args.database:
+        pulumi.log.warn(
+            "awsDatabase: nothing of the platform uses this server yet; MLflow and Kubeflow keep "
+            "their databases on volumes of the cluster"
+        )
         Database(
             "database",
             DatabaseArgs(account=account, network=network, preset=preset, key_arn=key),

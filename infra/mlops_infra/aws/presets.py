@@ -39,6 +39,7 @@ class Preset:
         database_gib: its storage.
         database_multi_zone: whether it has a standby in another zone.
         database_backup_days: days of backups.
+        database_final_snapshot: whether the database leaves a snapshot behind when it goes.
         monthly_budget_usd: spending that raises an alarm.
         protect: whether deleting the cluster and the database is refused.
     """
@@ -53,6 +54,7 @@ class Preset:
     database_gib: int
     database_multi_zone: bool
     database_backup_days: int
+    database_final_snapshot: bool
     monthly_budget_usd: int
     protect: bool
 
@@ -71,6 +73,7 @@ PRESETS: Final[dict[PresetName, Preset]] = {
         database_gib=20,
         database_multi_zone=False,
         database_backup_days=1,
+        database_final_snapshot=False,
         monthly_budget_usd=400,
         protect=False,
     ),
@@ -85,6 +88,7 @@ PRESETS: Final[dict[PresetName, Preset]] = {
         database_gib=50,
         database_multi_zone=False,
         database_backup_days=7,
+        database_final_snapshot=True,
         monthly_budget_usd=1500,
         protect=False,
     ),
@@ -99,6 +103,7 @@ PRESETS: Final[dict[PresetName, Preset]] = {
         database_gib=100,
         database_multi_zone=True,
         database_backup_days=14,
+        database_final_snapshot=True,
         monthly_budget_usd=6000,
         protect=True,
     ),

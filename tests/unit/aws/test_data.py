@@ -12,7 +12,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from mlops_stack import aws_data
-from mlops_stack.aws_data import AwsDataError
+from mlops_stack.aws_data import AwsAccountError, AwsDataError
 
 REGION = "eu-central-1"
 BUCKET, REPOSITORY = "aws:s3/bucket:Bucket", "aws:ecr/repository:Repository"
@@ -163,6 +163,17 @@ def test_an_account_that_may_not_look_is_no_empty_one(monkeypatch: pytest.Monkey
     monkeypatch.setattr(aws_data.Asked, "client", lambda _self, _service: Refusing())
     with pytest.raises(AwsDataError, match=r"cannot be told.*AccessDenied"):
         refuse(kept(BUCKET, "mlops-t-models"))
+
+
+@pytest.mark.parametrize(("account", "refused"), [("123456789012", False), ("210987654321", True)])
+def test_the_credentials_of_another_account_are_refused(account: str, refused: bool) -> None:
+    key = kept("aws:kms/key:Key", "k")
+    key["outputs"] = {"arn": f"arn:aws:kms:{REGION}:{account}:key/k"}
+    if not refused:
+        refuse(key)
+        return
+    with pytest.raises(AwsAccountError, match=f"in AWS account {account}.*lead to 123456789012"):
+        refuse(key)
 
 
 def test_a_stack_elsewhere_is_not_asked() -> None:

@@ -54,3 +54,49 @@ def test_no_code_asks_for_a_presets_name() -> None:
         if file.name != "presets.py" and any(f'"{preset}"' in file.read_text() for preset in NAMES)
     ]
     assert asking == []
+
+
+def _lasting(**changed: str) -> recording.Recorder:
+    config = {
+        "clusterProvider": "eks",
+        "layers": "infra",
+        "awsPreset": "team",
+        "awsDatabase": "true",
+        "owner": "owner@example.org",
+        **changed,
+    }
+    return recording.program(config)
+
+
+def test_another_owner_or_expiry_changes_no_class_of_volumes() -> None:
+    (before,) = _lasting(expires="2030-01-31").of(":StorageClass")
+    (after,) = _lasting(expires="2031-01-31", owner="other@example.org").of(":StorageClass")
+    assert before.inputs == after.inputs
+    # Kubernetes lets neither change in a class that is there.
+    assert before.inputs["parameters"]["tagSpecification_1"] == "mlops-platform/stack=unit"
+    assert [k for k in before.inputs["parameters"] if k.startswith("tag")] == ["tagSpecification_1"]
+
+
+@pytest.mark.parametrize(("ephemeral", "policy"), [("true", "Delete"), ("false", "Retain")])
+def test_volumes_of_a_lasting_stack_outlive_their_claims(ephemeral: str, policy: str) -> None:
+    (found,) = _lasting(ephemeral=ephemeral).of(":StorageClass")
+    assert found.inputs["reclaimPolicy"] == policy
+
+
+@pytest.mark.parametrize("ephemeral", ["true", "false"])
+def test_the_database_leaves_a_snapshot_whether_it_was_released_or_not(ephemeral: str) -> None:
+    (server,) = _lasting(ephemeral=ephemeral).of("rds/instance:Instance")
+    assert server.inputs["skipFinalSnapshot"] is False
+    assert server.inputs["finalSnapshotIdentifier"] == "mlops-unit-final-unit"
+
+
+def test_the_key_can_be_brought_back_for_as_long_as_aws_lets() -> None:
+    (key,) = _lasting().of("kms/key:Key")
+    assert key.inputs["deletionWindowInDays"] == 30
+
+
+def test_the_account_is_the_providers_to_check() -> None:
+    (provider,) = _lasting(awsAccount="123456789012").of("pulumi:providers:aws")
+    assert provider.inputs["allowedAccountIds"] == '["123456789012"]'
+    (provider,) = _lasting().of("pulumi:providers:aws")
+    assert "allowedAccountIds" not in provider.inputs
