@@ -1,13 +1,20 @@
 """A cluster that someone else runs, reached by a kubeconfig."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import pulumi
 import yaml
 
 from mlops_infra.cluster import ClusterAccess
+
+
+# Where a kubeconfig names files.
+_PATHS: Final = (
+    ("clusters", "cluster", ("certificate-authority",)),
+    ("users", "user", ("client-certificate", "client-key", "tokenFile")),
+)
 
 
 class KubeconfigError(pulumi.RunError):
@@ -36,6 +43,7 @@ def existing_cluster(path: str, *, context: str, node_address: str) -> ClusterAc
     except UnicodeDecodeError as error:
         raise KubeconfigError(f"{path} is not a kubeconfig; name the right file") from error
     server = _server(text, path, context)
+    text = _anchored(text, file.absolute().parent)
     address = node_address or urlsplit(server).hostname
     if not address:
         raise KubeconfigError(
@@ -48,6 +56,29 @@ def existing_cluster(path: str, *, context: str, node_address: str) -> ClusterAc
         context=context or None,
         owned=None,
     )
+
+
+def _anchored(text: str, folder: Path) -> str:
+    """Return a kubeconfig's text that means the same files wherever it is read.
+
+    Relative paths are relative to the file, and the text that is handed on has none.
+    """
+    config = yaml.safe_load(text)
+    changed = False
+    for section, entry, names in _PATHS:
+        for each in config.get(section) or []:
+            values = each.get(entry) or {}
+            for name in names:
+                value = values.get(name)
+                if isinstance(value, str) and value and not Path(value).is_absolute():
+                    values[name] = str(folder / value)
+                    changed = True
+            command = (values.get("exec") or {}).get("command")
+            # A command without a folder is looked for on PATH.
+            if isinstance(command, str) and "/" in command and not Path(command).is_absolute():
+                values["exec"]["command"] = str(folder / command)
+                changed = True
+    return yaml.safe_dump(config, sort_keys=False) if changed else text
 
 
 def _server(text: str, path: str, context: str) -> str:

@@ -177,7 +177,7 @@ def failure(run: Mapping[str, Any], names: Collection[str], logs: StepLogs) -> s
             continue
         lines.append(f"step {step.name} {step.state.lower()} after {step.seconds:.0f} s")
         kept = logs(str(run["run_id"]), step.name)
-        lines += [f"  | {line}" for line in kept] or ["  its log is gone"]
+        lines += [f"  | {line}" for line in kept] or ["  its pod is gone, and the log with it"]
     return "\n".join(lines)
 
 

@@ -18,8 +18,12 @@ _NAMESPACE = "kubeflow"
 _TIMEOUT_SECONDS = 20
 _NODE = "workflows.argoproj.io/node-name"
 
-# The last lines of a step, by run and step; empty when nothing is left of its pod.
+# The last lines of a step, by run and step, or why there are none; empty when its pod is gone.
 StepLogs = Callable[[str, str], list[str]]
+
+
+class _KubectlError(Exception):
+    """kubectl did not answer; the message is what it, or the API server, said."""
 
 
 def reader(kubeconfig: str) -> StepLogs:
@@ -33,12 +37,16 @@ def _last_lines(kubeconfig: str, run: str, step: str, lines: int = 15) -> list[s
         config.touch(mode=0o600)
         config.write_text(kubeconfig)
         selector = f"pipeline/runid={run}"
-        found = _kubectl(config, "get", "pods", "--selector", selector, "--output", "json")
-        pod = newest_pod(found, step) if found else None
-        if pod is None:
-            return []
-        log = _kubectl(config, "logs", pod, "--container", "main", "--tail", str(lines))
-        return log.rstrip().splitlines()
+        try:
+            found = _kubectl(config, "get", "pods", "--selector", selector, "--output", "json")
+            pod = newest_pod(found, step)
+            if pod is None:
+                return []
+            log = _kubectl(config, "logs", pod, "--container", "main", "--tail", str(lines))
+        except _KubectlError as error:
+            # The run's own error is told anyway.
+            return [f"(its log cannot be read: {error})"]
+        return log.rstrip().splitlines() or ["(its log is empty)"]
 
 
 def newest_pod(pods: str, step: str) -> str | None:
@@ -70,6 +78,10 @@ def _kubectl(config: Path, *words: str) -> str:
             timeout=_TIMEOUT_SECONDS,
             check=True,
         ).stdout
-    except (OSError, subprocess.SubprocessError):
-        # Without a cluster that answers there is no log; the run's own error is told anyway.
-        return ""
+    except subprocess.CalledProcessError as error:
+        said = error.stderr.strip().splitlines() or [f"kubectl ended with {error.returncode}"]
+        raise _KubectlError(said[-1]) from error
+    except subprocess.TimeoutExpired as error:
+        raise _KubectlError(f"kubectl had no answer in {_TIMEOUT_SECONDS} s") from error
+    except OSError as error:
+        raise _KubectlError(f"kubectl cannot be run: {error}") from error

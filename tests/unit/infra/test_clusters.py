@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from mlops_infra import kind_cluster
-from mlops_infra.existing_cluster import KubeconfigError, existing_cluster
+from mlops_infra.existing_cluster import KubeconfigError, _anchored, existing_cluster
 from mlops_infra.kind_cluster import KindClusterProvider, KindError
 from mlops_toolchain import images
 
@@ -188,3 +189,44 @@ def test_a_server_without_an_address_needs_the_nodes(tmp_path: Path) -> None:
     with pytest.raises(KubeconfigError, match="pulumi config set nodeAddress ADDRESS"):
         existing_cluster(path, context="", node_address="")
     assert existing_cluster(path, context="", node_address="10.0.0.9").owned is None
+
+
+def test_relative_paths_of_a_kubeconfig_are_those_of_its_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "configs").mkdir()
+    kubeconfig = {
+        "current-context": "it",
+        "contexts": [{"name": "it", "context": {"cluster": "it", "user": "me"}}],
+        "clusters": [
+            {
+                "name": "it",
+                "cluster": {"server": "https://k.invalid", "certificate-authority": "ca.crt"},
+            }
+        ],
+        "users": [
+            {
+                "name": "me",
+                "user": {
+                    "client-certificate": "/elsewhere/me.crt",
+                    "client-key": "keys/me.key",
+                    "exec": {"command": "./bin/token"},
+                },
+            },
+            {"name": "you", "user": {"exec": {"command": "aws"}}},
+        ],
+    }
+    file = tmp_path / "configs" / "config"
+    file.write_text(json.dumps(kubeconfig))
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "configs"
+    anchored = yaml.safe_load(_anchored(file.read_text(), folder))
+    assert anchored["clusters"][0]["cluster"]["certificate-authority"] == str(folder / "ca.crt")
+    me, you = (entry["user"] for entry in anchored["users"])
+    assert me["client-certificate"] == "/elsewhere/me.crt"
+    assert me["client-key"] == str(folder / "keys/me.key")
+    assert me["exec"]["command"] == str(folder / "bin/token")
+    assert you["exec"]["command"] == "aws"
+    # One without relative paths stays as it is, so that no stack sees a change.
+    text = "clusters: []\nusers: []  # mine\n"
+    assert _anchored(text, folder) == text

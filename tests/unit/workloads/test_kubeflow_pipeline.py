@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -336,6 +337,40 @@ def test_only_kubeflows_own_word_means_gone(
 def test_a_server_that_is_not_there_is_named() -> None:
     with pytest.raises(PipelinesApiError, match=r"does not answer at http://127\.0\.0\.1:1"):
         PipelinesApi("http://127.0.0.1:1").pipeline_named("x")
+
+
+POD = {
+    "metadata": {
+        "name": "wf-1",
+        "creationTimestamp": "2026-01-01T00:00:00Z",
+        "annotations": {"workflows.argoproj.io/node-name": "wf.root.steps.train.executor(0)"},
+    }
+}
+FORBIDDEN = 'Error from server (Forbidden): pods "wf-1" is forbidden: not for you'
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        (f"echo '{FORBIDDEN}' >&2; exit 1", f"(its log cannot be read: {FORBIDDEN})"),
+        ("exit 3", "(its log cannot be read: kubectl ended with 3)"),
+        ("true", "(its log is empty)"),
+        ("echo last words", "last words"),
+    ],
+)
+def test_a_log_that_is_refused_is_not_gone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, script: str, said: str
+) -> None:
+    kubectl = tmp_path / "kubectl"
+    pods = json.dumps({"items": [POD]})
+    kubectl.write_text(
+        f"#!/bin/sh\ncase \"$*\" in *get*pods*) echo '{pods}';; *) {script};; esac\n"
+    )
+    kubectl.chmod(0o755)
+    monkeypatch.setattr(step_logs.layout, "bin_dir", lambda: tmp_path)
+    assert step_logs.reader("")("run", "train") == [said]
+    # Another step has no pod here.
+    assert step_logs.reader("")("run", "evaluate") == []
 
 
 def test_the_pod_of_the_last_try_speaks_for_a_step() -> None:
