@@ -9,7 +9,6 @@ import yaml
 
 from mlops_infra.cluster import ClusterAccess
 
-
 # Where a kubeconfig names files.
 _PATHS: Final = (
     ("clusters", "cluster", ("certificate-authority",)),

@@ -146,6 +146,25 @@ class Discovery:
             elsewhere = replace(location, kind=kind, endpoint=endpoint)
             return await self.client.get_or_none(elsewhere.path)
 
+    async def custom_kinds(self) -> list[tuple[Kind, Endpoint]]:
+        """Return the namespaced kinds that are not Kubernetes' own, each in its preferred version.
+
+        Raises:
+            ApiError: the cluster refused to tell.
+            UnreachableError: there is no cluster.
+        """
+        found = []
+        for group in (await self.client.get("/apis")).get("groups") or []:
+            if group["name"] in kinds.GROUPS:
+                continue
+            version = (group.get("preferredVersion") or group["versions"][0])["groupVersion"]
+            try:
+                served = await self._ask(Kind(version, ""))
+            except ApiError:
+                continue  # An aggregated API that is down tells nothing.
+            found += [(Kind(version, k), at) for k, at in served.items() if at.namespaced]
+        return found
+
     def forget(self) -> None:
         """Ask the cluster anew, because a definition has changed."""
         self._known.clear()

@@ -153,6 +153,8 @@ _TABLE: Final[dict[str, tuple[str, ...]]] = {
         "VolumeAttributesClass volumeattributesclasses cluster",
     ),
 }
+GROUPS: Final = frozenset(_TABLE)
+"""The API groups of Kubernetes itself."""
 _BUILTIN: Final = {
     (group, kind): Endpoint(plural, scope == "namespaced")
     for group, rows in _TABLE.items()

@@ -23,6 +23,7 @@ from mlops_kubernetes.client import (
     UnreachableError,
 )
 from mlops_kubernetes.cluster import Cluster
+from mlops_kubernetes.company import taken_along
 from mlops_kubernetes.diagnostics import explain
 from mlops_kubernetes.discovery import Location, UnknownKindError, UnservedObjectsError
 from mlops_kubernetes.engine import Log
@@ -464,6 +465,9 @@ class Operations:
         self, location: Location, live: dict[str, Any], known: dict[str, Any], seconds: float
     ) -> None:
         client = self.cluster.client
+        if company := await taken_along(self.cluster.discovery, location, live):
+            what = f"{location.kind.kind} {location.identity}"
+            await self.log.warning(f"deleting {what} also deletes {company}")
         policy = annotations.propagation(known)
 
         async def attempt() -> None:

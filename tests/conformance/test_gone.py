@@ -167,3 +167,21 @@ def test_a_web_server_at_the_address_does_not_empty_the_stack(
         server.shutdown()
     assert resource.identity == f"{namespace}/conf"
     assert cluster.get(f"/api/v1/namespaces/{namespace}/configmaps/conf")
+
+
+def test_the_deletion_of_a_definition_and_of_a_namespace_names_what_goes_along(
+    make: Make, cluster: Cluster, group: str
+) -> None:
+    home = make("kubernetes:core/v1:Namespace", "home").create(
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {}}
+    )
+    crd = make("kubernetes:apiextensions.k8s.io/v1:CustomResourceDefinition", "widgets")
+    crd.create(definition(group))
+    widget = custom_object(group, home.object_name, "w")
+    eventually(lambda: cluster.http.get(f"/apis/{group}/v1/widgets").status_code == 200)
+    cluster.create(f"/apis/{group}/v1/namespaces/{home.object_name}/widgets", widget)
+    cluster.create(f"/api/v1/namespaces/{home.object_name}/configmaps", {"metadata": {"name": "c"}})
+    crd.delete(timeout=60)
+    assert f"also deletes 1 Widget ({home.object_name}/w)" in crd.plugin.engine.text
+    home.delete(timeout=60)
+    assert "also deletes 1 ConfigMap (c)" in home.plugin.engine.text
