@@ -22,7 +22,7 @@ STACK_COMMAND = $(PYTHON) -m mlops_stack
 
 .DEFAULT_GOAL := help
 .PHONY: help up preview run status down backup toolchain toolchain-in-a-hurry toolchain-status env envs reap rehearse images predict train canary promote rollback
-.PHONY: bootstrap pipeline lint test test-unit test-serving test-restore test-s3 bench
+.PHONY: bootstrap pipeline lint test test-unit test-serving test-soak test-restore test-s3 bench
 
 help: ## Show the commands
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
@@ -111,6 +111,10 @@ test: toolchain lint ## Every test, to a real up → run → down
 	@.venv/bin/pytest tests/cluster tests/e2e -m "not serving and not restore" -q --durations=10
 	@echo "not run: model servers under load and in trouble, which need an idle machine: make test-serving"
 	@echo "not run: all of a stack's data into a new one, which takes ten minutes: make test-restore"
+	@echo "not run: a node's hour, day and year: make test-soak"
+
+test-soak: toolchain ## What happens to a node after an hour, a day and a year, in ten minutes
+	@.venv/bin/pytest tests/soak -q --durations=10
 
 test-serving: toolchain ## Model servers under load and in trouble, on an idle machine
 	@.venv/bin/pytest tests/e2e -m serving -q --durations=10

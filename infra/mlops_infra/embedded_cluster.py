@@ -65,14 +65,15 @@ class EmbeddedClusterProvider(ResourceProvider):
         from mlops_infra.node import cluster  # noqa: PLC0415
         from mlops_infra.node.spec import immutable_changes  # noqa: PLC0415
 
-        health = cluster.read(id_).health
+        status = cluster.read(id_)
+        health = status.health
         replaces = immutable_changes(_spec(olds), _spec(news), network=olds["resolved_network"])
         if health is cluster.Health.ABSENT:
             # Nothing is left to restart, and what the stack had in it is gone as well.
             replaces = ("name",)
         changed = any(olds.get(key) != news[key] for key in _INPUTS)
         return DiffResult(
-            changes=changed or health is not cluster.Health.HEALTHY,
+            changes=changed or health is not cluster.Health.HEALTHY or bool(status.outdated),
             replaces=list(replaces),
             # Known in a preview, so that everything in the cluster can be compared.
             stables=["kubeconfig", "node_address", "resolved_network"],

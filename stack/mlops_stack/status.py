@@ -1,8 +1,9 @@
 """`make status`: what the stack has, and whether it answers."""
 
+from functools import partial
 from typing import Any
 
-from mlops_stack import probes, report
+from mlops_stack import node_status, probes, report
 from mlops_stack.pulumi_cli import Stack
 
 _HEADLINE = ("roc_auc", "average_precision", "brier_score", "log_loss", "base_rate")
@@ -91,8 +92,15 @@ def status(stack: Stack) -> bool:
     outputs = stack.outputs_when_up(needed)
     report.table(rows(stack.name, outputs))
     healthy = True
-    for name, probe in probes.of(outputs).items():
+    asked = probes.of(outputs)
+    embedded = stack.settings().cluster_provider == "embedded"
+    if embedded:
+        # First: when no Service is reached, this tells why nothing below answers.
+        asked = {"Cluster": partial(node_status.problem, stack.name), **asked}
+    for name, probe in asked.items():
         problem = probe()
         healthy = healthy and problem is None
         report.plain(f"✓ {name} answers" if problem is None else f"✗ {name} {problem}")
+    if embedded and (warning := node_status.warning(stack.name)):
+        report.plain(f"⚠ {warning}")
     return healthy

@@ -3,7 +3,7 @@
 import time
 from pathlib import Path
 
-from mlops_stack import report, serving_state
+from mlops_stack import report, serving_state, volume_sizes
 from mlops_stack.keeping import archive, at_rest
 from mlops_stack.keeping.archive import Archive, Manifest
 from mlops_stack.predict import ask, lines
@@ -38,6 +38,8 @@ def up(stack: Stack, *, started: float, restore: Path | None = None) -> None:
         from mlops_stack.aws_data import check_account  # noqa: PLC0415
 
         check_account(stack, region)
+    if stack.exists():
+        volume_sizes.refuse_smaller(settings, stack.resources())
     if restore:
         kept = archive.read(restore)
         check_restore(settings, kept)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from mlops_infra.node import Tools, delete
+from mlops_infra.node.images import base_archives
 from mlops_infra.node.preflight import check
 from mlops_infra.node.spec import NodeSpec
 
@@ -53,3 +54,10 @@ class Kubectl:
 def kubectl() -> Callable[[str], Kubectl]:
     """kubectl for the kubeconfig at a path."""
     return lambda path: Kubectl(Path(path))
+
+
+@pytest.fixture(scope="session")
+def busybox() -> str:
+    """Reference of an image that every node holds."""
+    archives = base_archives(Tools.default())
+    return next(entry.reference for entry in archives if "busybox" in entry.reference)

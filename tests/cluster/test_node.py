@@ -1,5 +1,6 @@
 """One real cluster through its life: use, change, accidents, restart, deletion."""
 
+import datetime
 import json
 import os
 import re
@@ -7,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,7 @@ from mlops_infra.node import (
     Health,
     NodeSpec,
     Tools,
+    certificates,
     create,
     delete,
     leftovers,
@@ -28,47 +29,23 @@ from mlops_infra.node import (
     update,
 )
 from mlops_infra.node.cgroups import ClusterCgroups
+from mlops_infra.node.cluster import tag_images
+from mlops_infra.node.config import SOCKET
 from mlops_infra.node.errors import ImmutableChangeError
-from mlops_infra.node.images import base_archives
+from mlops_infra.node.images import EARLIER_KEPT, NAMESPACE
+from mlops_infra.node.layout import StateFolder
 from mlops_infra.node.spec import link_name
+from tests.cluster.answers import (
+    APP,
+    NODE_PORT,
+    await_true,
+    everything_answers,
+    fetch,
+    service_elements,
+)
 from tests.cluster.conftest import Kubectl
 
 pytestmark = pytest.mark.cluster
-
-APP = """
-apiVersion: v1
-kind: PersistentVolumeClaim
-metadata: {name: data}
-spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 10Mi}}}
----
-apiVersion: v1
-kind: Pod
-metadata: {name: web, labels: {app: web}}
-spec:
-  terminationGracePeriodSeconds: 0
-  containers:
-    - name: web
-      image: BUSYBOX
-      imagePullPolicy: Never
-      command:
-        - sh
-        - -c
-        - |
-          echo started >> /data/starts
-          until nslookup kubernetes.default.svc.cluster.local > /data/dns 2>&1; do sleep 0.5; done
-          exec httpd -f -p 8080 -h /data
-      readinessProbe: {httpGet: {path: /starts, port: 8080}, periodSeconds: 1}
-      volumeMounts: [{name: data, mountPath: /data}]
-  volumes: [{name: data, persistentVolumeClaim: {claimName: data}}]
----
-apiVersion: v1
-kind: Service
-metadata: {name: web}
-spec:
-  type: NodePort
-  selector: {app: web}
-  ports: [{port: 80, targetPort: 8080, nodePort: 30080}]
-"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,25 +99,11 @@ def cluster(before: Machine, new_name: Callable[[], str]) -> ClusterInfo:
 
 
 @pytest.fixture
-def app(cluster: ClusterInfo, kubectl: Callable[[str], Kubectl]) -> Kubectl:
+def app(cluster: ClusterInfo, busybox: str, kubectl: Callable[[str], Kubectl]) -> Kubectl:
     control = kubectl(cluster.kubeconfig_path)
-    busybox = next(a.reference for a in base_archives(Tools.default()) if "busybox" in a.reference)
     control("apply", "-f", "-", stdin=APP.replace("BUSYBOX", busybox))
     control("wait", "--for=condition=Ready", "pod/web", "--timeout=60s")
     return control
-
-
-def fetch(address: str, path: str, *, seconds: float = 30) -> str:
-    """What the pod's web server answers; retried while kube-proxy catches up."""
-    deadline = time.monotonic() + seconds
-    while True:
-        try:
-            with urllib.request.urlopen(f"http://{address}/{path}", timeout=3) as response:
-                return str(response.read().decode())
-        except OSError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.2)
 
 
 def await_health(name: str, health: Health, *, seconds: float = 60) -> None:
@@ -150,11 +113,14 @@ def await_health(name: str, health: Health, *, seconds: float = 60) -> None:
         time.sleep(0.2)
 
 
-def await_true(question: Callable[[], bool], *, seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not question():
-        assert time.monotonic() < deadline
-        time.sleep(0.3)
+def held_images(cluster: ClusterInfo) -> set[str]:
+    """References of the images that the node holds."""
+    tools = Tools.default()
+    first = ClusterCgroups.of(cluster.name).first_process()
+    argv = ["nsenter", "--mount", "--target", str(first), str(tools.executable("ctr"))]
+    argv += [f"--address={SOCKET}", f"--namespace={NAMESPACE}", "images", "list", "--quiet"]
+    listed = subprocess.run(argv, capture_output=True, text=True, check=True).stdout
+    return set(listed.split())
 
 
 def in_pods(name: str, program: str) -> int:
@@ -229,6 +195,83 @@ def test_a_killed_kubelet_is_started_again(cluster: ClusterInfo) -> None:
     os.kill(old, signal.SIGKILL)
     await_true(lambda: cgroups.program("kubelet") not in (None, old))
     await_health(cluster.name, Health.HEALTHY)
+
+
+def test_kube_proxy_keeps_every_service_when_it_starts_again(
+    cluster: ClusterInfo, app: Kubectl, busybox: str
+) -> None:
+    cgroups = ClusterCgroups.of(cluster.name)
+    before = service_elements(cluster.name)
+    # The API server's, DNS's three and the app's; the app's port
+    assert [len(elements) for elements in before.values()] == [5, 1]
+    for _ in range(2):
+        old = cgroups.program("kube-proxy")
+        assert old is not None
+        os.kill(old, signal.SIGKILL)
+        await_true(lambda old=old: cgroups.program("kube-proxy") not in (None, old))
+        # Its first full sync, in which it deletes what it takes for left over
+        time.sleep(5)
+        assert service_elements(cluster.name) == before
+    everything_answers(cluster, app, busybox)
+
+
+def test_services_that_lead_nowhere_are_named_and_repaired(
+    cluster: ClusterInfo, app: Kubectl, busybox: str
+) -> None:
+    first = ClusterCgroups.of(cluster.name).first_process()
+    # As version 0.1.0 left a node: without the file, and after kube-proxy's next full sync
+    Path(f"/proc/{first}/root/etc/protocols").unlink()
+    assert "files of the node" in read(cluster.name).outdated
+    flush = ["nft", "flush", "map", "ip", "kube-proxy", "service-ips"]
+    subprocess.run(["nsenter", "--net", "--target", str(first), *flush], check=True)
+    status = read(cluster.name)
+    assert status.health is Health.BROKEN
+    assert "no Service is reached: kube-proxy" in status.reasons[0]
+
+    create(NodeSpec(name=cluster.name))
+
+    status = read(cluster.name)
+    assert (status.health, status.outdated) == (Health.HEALTHY, ())
+    assert ClusterCgroups.of(cluster.name).first_process() == first
+    everything_answers(cluster, app, busybox)
+
+
+def test_certificates_are_renewed_while_the_cluster_runs(
+    cluster: ClusterInfo, app: Kubectl, busybox: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = ClusterCgroups.of(cluster.name).first_process()
+    started = fetch(f"{cluster.node_address}:{NODE_PORT}", "starts")
+    before = {
+        certificate.file: certificate.end
+        for certificate in certificates.certificates(StateFolder.of(cluster.name))
+    }
+    with monkeypatch.context() as patch:
+        patch.setattr(certificates, "RENEW_BEFORE", datetime.timedelta(days=400))
+        patch.setattr(certificates, "_KUBELET_RENEW_BEFORE", datetime.timedelta(days=400))
+        assert "certificates" in read(cluster.name).outdated[0]
+        renewed = create(NodeSpec(name=cluster.name))
+    assert renewed.kubeconfig != cluster.kubeconfig
+    after = certificates.certificates(StateFolder.of(cluster.name))
+    assert {certificate.file for certificate in after} == set(before)
+    assert all(certificate.end > before[certificate.file] for certificate in after)
+    assert read(cluster.name).health is Health.HEALTHY
+    assert ClusterCgroups.of(cluster.name).first_process() == first
+    everything_answers(cluster, app, busybox)
+    # Nothing but the node's own programs was started again
+    assert fetch(f"{cluster.node_address}:{NODE_PORT}", "starts") == started
+
+
+def test_old_versions_of_images_are_removed(cluster: ClusterInfo, busybox: str) -> None:
+    old = [f"docker.io/local/busybox:old-{number}" for number in range(5)]
+    for name in old:
+        tag_images(cluster.name, {busybox: name})
+    assert set(old) <= held_images(cluster)
+    update(NodeSpec(name=cluster.name))
+    held = held_images(cluster)
+    assert busybox in held
+    assert len(held & set(old)) == EARLIER_KEPT
+    update(NodeSpec(name=cluster.name))
+    assert held_images(cluster) == held
 
 
 def test_a_killed_api_server_is_started_again(cluster: ClusterInfo) -> None:

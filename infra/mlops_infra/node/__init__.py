@@ -7,8 +7,8 @@ state folder per cluster.
     from mlops_infra.node import NodeSpec, create, delete, read
 
 The modules, from the outside in: `cluster` (create, read, restart, update, delete), `preflight`,
-`boot` (one node's start), `supervisor` (process 1), `config` (rendered files), `images`, `network`,
-`cgroups`, `state`, `spec`.
+`boot` (one node's start), `supervisor` (process 1), `config` (rendered files), `certificates`,
+`images`, `network`, `limits`, `cgroups`, `state`, `spec`.
 """
 
 from mlops_infra.node.cluster import (

@@ -1,4 +1,4 @@
-"""Embedded clusters by a plain command: `python -m mlops_infra.node up|status|down|leftovers`."""
+"""Embedded clusters by a plain command: `python -m mlops_infra.node up|status|down|…`."""
 
 import argparse
 import os
@@ -10,6 +10,7 @@ from mlops_infra.node.errors import NodeError
 from mlops_infra.node.leftovers import leftovers
 from mlops_infra.node.spec import AUTO_NETWORK, AUTO_VERSION, NodeSpec
 from mlops_infra.node.state import cluster_names
+from mlops_toolchain import layout
 
 
 def main(argv: list[str]) -> int:
@@ -37,6 +38,11 @@ def _parser() -> argparse.ArgumentParser:
     status = commands.add_parser("status", help="how a cluster is, or all of them")
     status.add_argument("name", nargs="?")
     status.set_defaults(run=_status)
+    adopt = commands.add_parser(
+        "adopt", help="take a cluster over: of another checkout, or whose record is lost"
+    )
+    adopt.add_argument("name")
+    adopt.set_defaults(run=_adopt)
     down = commands.add_parser("down", help="delete the cluster and its data")
     down.add_argument("name")
     down.set_defaults(run=_down)
@@ -83,6 +89,14 @@ def _status(options: argparse.Namespace) -> int:
 
 def _colon(reasons: tuple[str, ...]) -> str:
     return f" ({'; '.join(reasons)})" if reasons else ""
+
+
+def _adopt(options: argparse.Namespace) -> int:
+    owner = str(layout.checkout())
+    record = cluster.adopt(options.name, owner=owner)
+    print(f"{options.name} belongs to the checkout {owner} now; its network is {record.network}")
+    print("next: `make up` with its stack's name, or `python -m mlops_infra.node up`")
+    return 0
 
 
 def _down(options: argparse.Namespace) -> int:

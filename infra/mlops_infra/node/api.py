@@ -48,9 +48,12 @@ class ApiClient:
             pair.flush()
             self._tls.load_cert_chain(pair.name)
 
-    def get(self, path: str) -> Answer:
-        """GET; an API server that doesn't answer is an answer with status 0, not an error."""
-        address = urlsplit(self.url)
+    def get(self, path: str, *, url: str = "") -> Answer:
+        """GET; an API server that doesn't answer is an answer with status 0, not an error.
+
+        `url` is another address of the same API server.
+        """
+        address = urlsplit(url or self.url)
         connection = http.client.HTTPSConnection(
             address.hostname or "", address.port, timeout=self._timeout, context=self._tls
         )
@@ -66,6 +69,16 @@ class ApiClient:
     def ready(self) -> bool:
         """Whether the API server says it is ready to serve."""
         return self.get("/readyz").status == http.HTTPStatus.OK
+
+    def service_problem(self, url: str) -> str | None:
+        """Why the API server is not reached by its Service, that is through kube-proxy, or None."""
+        answer = self.get("/readyz", url=url)
+        if answer.status:
+            return None
+        return (
+            f"no Service is reached: kube-proxy does not lead to the API server's, {url} "
+            f"({answer.body.decode()})"
+        )
 
     def accepts_pods(self) -> bool:
         """Whether a first pod would be accepted: it is refused without a service account."""

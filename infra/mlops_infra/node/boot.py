@@ -11,12 +11,13 @@ from typing import TypeVar
 
 import yaml
 
-from mlops_infra.node import addons, config, images, network, supervisor
+from mlops_infra.node import addons, certificates, config, images, network, supervisor
 from mlops_infra.node.api import ApiClient
 from mlops_infra.node.cgroups import ClusterCgroups
 from mlops_infra.node.command import run, tail
 from mlops_infra.node.errors import BootError, CommandError
 from mlops_infra.node.layout import StateFolder, Tools
+from mlops_infra.node.spec import Subnets
 from mlops_infra.node.state import Record
 
 T = TypeVar("T")
@@ -24,8 +25,10 @@ T = TypeVar("T")
 # From the toolchain, and from the machine (kube-proxy calls nft)
 PROGRAMS = ("containerd", "ctr", "runc", "kubeadm", "kubelet", "kube-proxy", "kubectl")
 HOST_PROGRAMS = ("ip", "nft", "nsenter", "unshare", "setpriv", "setsid", "mount", "cp", "sh")
+SUPERVISED = ("containerd", "kubelet", "kube-proxy")
 STOP_SECONDS = 10.0
 _NAMESPACES = ("--mount", "--pid", "--net", "--uts", "--ipc")
+_KUBEADM_CONFIG = (f"--config={config.NODE_CONFIG}/kubeadm.yaml",)
 # kubeadm's own checks look at the host; ours ran before. Nobody joins this cluster, so neither
 # its tokens nor its shared certificates are needed; its add-ons are ours
 _SKIPPED_PHASES = (
@@ -61,11 +64,38 @@ def node_config(record: Record, folder: StateFolder, tools: Tools) -> config.Nod
     )
 
 
+# Names of the control plane's processes as the kernel cuts them
+STATIC_PODS = ("etcd", "kube-apiserver", "kube-controller", "kube-scheduler")
+
+
+def missing_programs(cgroups: ClusterCgroups) -> tuple[str, ...]:
+    """The programs of the node, supervised and of the control plane, of which no process runs."""
+    in_pods = cgroups.pod_programs()
+    return (
+        *(name for name in SUPERVISED if cgroups.program(name) is None),
+        *(name for name in STATIC_PODS if name not in in_pods),
+    )
+
+
 def stopped_programs(cgroups: ClusterCgroups, folder: StateFolder) -> Iterator[str]:
     """Yield what to say of each of the node's supervised programs that does not run."""
-    for program in ("containerd", "kubelet", "kube-proxy"):
+    for program in SUPERVISED:
         if cgroups.program(program) is None:
             yield f"{program} does not run; see {folder.log / program}.log"
+
+
+def inside(pid: int, path: str) -> Path:
+    """The host's way to a path of the running node."""
+    return Path(f"/proc/{pid}/root{path}")
+
+
+def outdated_files(pid: int, name: str, subnets: Subnets) -> dict[str, str]:
+    """Files below /etc that a running node lacks or has otherwise, with what they should hold."""
+    return {
+        path: text
+        for path, text in config.etc(name, subnets).items()
+        if not (file := inside(pid, path)).is_file() or file.read_text() != text
+    }
 
 
 def write_files(node: config.NodeConfig) -> None:
@@ -121,7 +151,7 @@ class Node:
         self._cgroups.create()
         argv = [sys.executable, "-I", "-S", str(supervisor.__file__), "host"]
         argv.append(str(self._state.node_config / "supervisor.json"))
-        with (self._state.log / "supervisor.log").open("ab") as log:
+        with (self._state.log / config.SUPERVISOR_LOG).open("ab") as log:
             # setsid --fork ends at once, so the node never becomes the caller's child
             subprocess.run(
                 ["setsid", "--fork", *argv],
@@ -136,13 +166,9 @@ class Node:
         network.connect(self._config.spec.name, self._config.subnets, pid)
         # Before the process has entered its own root, a path through it would be the host's
         mine = self._state.node_config / "supervisor.json"
-        seen = self.inside(pid, f"{config.NODE_CONFIG}/supervisor.json")
+        seen = inside(pid, f"{config.NODE_CONFIG}/supervisor.json")
         self._await(lambda: seen.exists() and seen.samefile(mine), "the node's root", seconds=10)
         return pid
-
-    def inside(self, pid: int, path: str) -> Path:
-        """The host's way to a path of the running node."""
-        return Path(f"/proc/{pid}/root{path}")
 
     def enter(self, pid: int) -> list[str]:
         """The beginning of a command that runs inside the node."""
@@ -159,7 +185,7 @@ class Node:
 
     def await_containerd(self, pid: int) -> None:
         """Wait until containerd answers."""
-        socket = self.inside(pid, config.SOCKET)
+        socket = inside(pid, config.SOCKET)
         self._await(socket.exists, "containerd", seconds=20)
 
     def forget_containers(self, pid: int) -> None:
@@ -173,16 +199,15 @@ class Node:
 
     def open_gate(self, pid: int) -> None:
         """Let kubelet and kube-proxy start (see config.READY_GATE)."""
-        self.inside(pid, config.READY_GATE).touch()
+        inside(pid, config.READY_GATE).touch()
 
     def initialise(self, pid: int) -> None:
         """Run `kubeadm init`. Raises BootError quoting its log."""
         log = self._state.log / "kubeadm.log"
         argv = [
-            *self.enter(pid),
-            str(self._config.executables["kubeadm"]),
+            *self._kubeadm(pid),
             "init",
-            f"--config={config.NODE_CONFIG}/kubeadm.yaml",
+            *_KUBEADM_CONFIG,
             f"--skip-phases={','.join(_SKIPPED_PHASES)}",
             "--skip-token-print",
         ]
@@ -193,7 +218,7 @@ class Node:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                timeout=300,
+                timeout=420,
                 check=False,
             )
         if done.returncode:
@@ -204,21 +229,52 @@ class Node:
 
     def give_kube_proxy_credentials(self, pid: int) -> None:
         """Make kube-proxy's own kubeconfig, with the rights of its built-in role."""
-        text = run(
-            [
-                *self.enter(pid),
-                str(self._config.executables["kubeadm"]),
-                "kubeconfig",
-                "user",
-                f"--config={config.NODE_CONFIG}/kubeadm.yaml",
-                "--client-name=system:kube-proxy",
-            ]
-        )
         path = self._state.kubernetes / Path(config.KUBE_PROXY_KUBECONFIG).name
-        draft = path.with_suffix(".new")
-        draft.touch(mode=0o600)
-        draft.write_text(text)
-        draft.rename(path)
+        certificates.write_secret(path, self._kubeconfig_of(pid, "system:kube-proxy"))
+
+    def renew_certificates(self, pid: int) -> None:
+        """Make anew everything that the cluster's authorities have signed, but no authority.
+
+        Who runs already takes notice only when it is started again.
+        """
+        run([*self._kubeadm(pid), "certs", "renew", "all", *_KUBEADM_CONFIG])
+        self.give_kube_proxy_credentials(pid)
+        if certificates.kubelet_is_due(self._state):
+            name = f"system:node:{self._config.spec.name}"
+            kubeconfig = self._kubeconfig_of(pid, name, "--org=system:nodes")
+            certificates.give_kubelet(self._state, kubeconfig)
+
+    def restart_control_plane(self, pid: int) -> None:
+        """End the control plane's containers; the kubelet starts them again."""
+        ctr = [*self.ctr(pid), "--namespace", images.NAMESPACE]
+        argv = [*ctr, "containers", "list", "--quiet"]
+        static = run([*argv, 'labels."io.kubernetes.pod.namespace"==kube-system']).split()
+        control_plane = {
+            container
+            for name in ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
+            for container in run([*argv, f'labels."io.kubernetes.container.name"=={name}']).split()
+            if container in static
+        }
+        running = run([*ctr, "tasks", "list"]).splitlines()[1:]
+        for task, _process, status in (line.split() for line in running):
+            if task in control_plane and status == "RUNNING":
+                run([*ctr, "tasks", "kill", "--signal", "SIGTERM", task])
+
+    def renew_files(self, pid: int) -> bool:
+        """Give a running node's root the files of /etc that it lacks; True if there were any."""
+        changed = outdated_files(pid, self._config.spec.name, self._config.subnets)
+        for path, text in changed.items():
+            inside(pid, path).write_text(text)
+        return bool(changed)
+
+    def _kubeadm(self, pid: int) -> list[str]:
+        return [*self.enter(pid), str(self._config.executables["kubeadm"])]
+
+    def _kubeconfig_of(self, pid: int, name: str, *more: str) -> str:
+        """A kubeconfig with a certificate for the client called `name`."""
+        argv = [*self._kubeadm(pid), "kubeconfig", "user", *_KUBEADM_CONFIG]
+        validity = f"--validity-period={certificates.VALIDITY}"
+        return run([*argv, f"--client-name={name}", validity, *more])
 
     def apply_addons(self) -> None:
         """Apply CoreDNS and the volume provisioner; returns as soon as the API accepted them."""
@@ -250,6 +306,7 @@ class Node:
                 last = "the default service account does not exist yet"
                 return False
             problem = client.node_problem(self._config.spec.name, since=since)
+            problem = problem or client.service_problem(config.api_service(self._config.subnets))
             # kube-proxy ends while there is no API server, and its supervisor starts it again
             problem = problem or next(stopped_programs(self._cgroups, self._state), None)
             last = problem or last
@@ -275,6 +332,17 @@ class Node:
         """References of the images that the node holds."""
         argv = [*self.ctr(pid), "--namespace", images.NAMESPACE, "images", "list", "--quiet"]
         return frozenset(run(argv).split())
+
+    def images_of_containers(self, pid: int) -> frozenset[str]:
+        """References of the images that containers were made of, running or not."""
+        argv = [*self.ctr(pid), "--namespace", images.NAMESPACE, "containers", "list"]
+        rows = [line.split() for line in run(argv).splitlines()[1:]]
+        return frozenset(row[1] for row in rows if len(row) > 1)
+
+    def remove_images(self, pid: int, references: Sequence[str]) -> None:
+        """Remove images; what only they had in the content store is freed in the background."""
+        argv = [*self.ctr(pid), "--namespace", images.NAMESPACE, "images", "remove"]
+        run([*argv, *references], timeout=300)
 
     def apply_reservation(self) -> bool:
         """Write the spec's reservation into the kubelet's configuration; True if it changed."""
@@ -324,7 +392,7 @@ class Node:
         deadline = time.monotonic() + seconds
         while not (answer := question()):
             if time.monotonic() > deadline:
-                log = self._state.log / "supervisor.log"
+                log = self._state.log / config.SUPERVISOR_LOG
                 raise BootError(
                     f"{what} did not come up within {seconds:.0f} s; {log} ends:\n{tail(log)}\n"
                     f"Logs of the other programs are beside it"

@@ -131,6 +131,35 @@ class ClusterCgroups:
                 return pid
         return None
 
+    def pod_programs(self) -> frozenset[str]:
+        """Names of the programs in the cluster's pods, each cut to 15 bytes by the kernel."""
+        own = _members(self.leaves()[0])
+        return frozenset(_status_field(pid, "Name:") for pid in self.processes() - own)
+
+    def folder(self) -> Path | None:
+        """The state folder that the running node was started with, or None if none runs.
+
+        Its first process was given the path of a file in `<folder>/config`.
+        """
+        pid = self.first_process()
+        try:
+            words = Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0").split(b"\0")
+        except OSError:
+            return None
+        return Path(os.fsdecode(words[-1])).parent.parent
+
+    def memory(self) -> int:
+        """Bytes of memory that only the end of the cluster's processes would free."""
+        for hierarchy, parent in zip(self.mounted, self.parents(), strict=True):
+            if "memory" in hierarchy.controllers:
+                field = "anon" if hierarchy.version == 2 else "total_rss"
+                try:
+                    text = (parent / "memory.stat").read_text()
+                except OSError:
+                    return 0
+                return int(dict(line.split() for line in text.splitlines()).get(field, 0))
+        return 0
+
     def kill(self, *, seconds: float = 5.0) -> None:
         """End every process of the cluster, the node's first one first."""
         deadline = time.monotonic() + seconds

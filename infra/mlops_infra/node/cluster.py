@@ -1,6 +1,8 @@
 """Create, read, restart, change and delete embedded clusters."""
 
 import contextlib
+import dataclasses
+import datetime
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -8,21 +10,39 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
-from mlops_infra.node import addons, boot, config, images, network, preflight
+from mlops_infra.node import addons, boot, certificates, config, images, network, preflight
 from mlops_infra.node.api import ApiClient
 from mlops_infra.node.cgroups import ClusterCgroups
 from mlops_infra.node.command import run
-from mlops_infra.node.errors import ImmutableChangeError, NodeError, NoSuchClusterError, OwnerError
-from mlops_infra.node.layout import StateFolder, Tools, state_root
+from mlops_infra.node.errors import (
+    ImmutableChangeError,
+    NodeError,
+    NoSuchClusterError,
+    OwnerError,
+    RecordError,
+)
+from mlops_infra.node.layout import DEFAULT_STATE, STATE_VARIABLE, StateFolder, Tools, state_root
 from mlops_infra.node.lock import is_locked, locked
 from mlops_infra.node.spec import NodeSpec, immutable_changes
-from mlops_infra.node.state import Phase, Record, other_networks, read_record
+from mlops_infra.node.state import (
+    Phase,
+    Record,
+    has_data,
+    other_networks,
+    read_record,
+    salvage,
+    ways_out,
+)
 
 Progress = Callable[[str, float], None]
 """Called after each phase with its name and the seconds it took."""
 
 _LOCK_WAIT = 120.0
-_SELF_REPAIR_SECONDS = 20.0
+# A program that is gone for so long is not coming back by its supervision; one that is there may
+# only be slow, and a restart would end every run in the cluster
+_MISSING_SECONDS = 20.0
+_PATIENCE_SECONDS = 120.0
+_SERVICE_SECONDS = 5.0
 
 
 def _silent(_phase: str, _seconds: float) -> None:
@@ -55,6 +75,7 @@ class ClusterInfo:
     storage_class: str
     kubeconfig_path: str
     state_folder: str
+    certificates_end: datetime.datetime | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +83,8 @@ class ClusterStatus:
     """How a cluster is; `reasons` say why it is not healthy.
 
     `spec` and `info` are there as soon as the cluster has been created so far. `owner` and
-    `stack_id` say whose it is (see Record); empty where nobody has said it.
+    `stack_id` say whose it is (see Record); empty where nobody has said it. `outdated` says what
+    the next `create` or `update` brings up to date in a cluster that is well.
     """
 
     name: str
@@ -70,6 +92,7 @@ class ClusterStatus:
     reasons: tuple[str, ...] = ()
     owner: str = ""
     stack_id: str = ""
+    outdated: tuple[str, ...] = ()
     spec: NodeSpec | None = None
     info: ClusterInfo | None = None
 
@@ -90,24 +113,28 @@ def create(
     be starting. `owner` names the checkout and `stack_id` the stack that it belongs to; one that
     belongs to another is refused.
 
-    Raises OwnerError and PreflightError before anything is touched, ImmutableChangeError when the
-    existing cluster would have to be replaced, and BootError when the node does not come up.
+    Raises OwnerError, RecordError and PreflightError before anything is touched,
+    ImmutableChangeError when the existing cluster would have to be replaced, and BootError when the
+    node does not come up.
     """
     tools = tools or Tools.default()
     timer = _Timer(progress)
     with _cluster_lock(spec.name):
         folder = StateFolder.of(spec.name)
+        _refuse_elsewhere(folder)
         record = read_record(folder)
         if record is not None:
             record = _owned(record, owner=owner, stack_id=stack_id)
             if record.phase is not Phase.ALLOCATED:
                 return _revive(record, spec, folder, tools, timer)
-        with timer("clean"):
-            _destroy(folder)
+        else:
+            _refuse_unrecorded(folder)
         spec = spec.resolved()
         tools = tools.of_kubernetes(spec.kubernetes_version)
         with timer("preflight"):
             preflight.check(spec, tools)
+        with timer("clean"):
+            _destroy(folder)
         with timer("image store"):
             base = images.base_archives(tools)
             images.BaseImages.of(base, kubernetes_version=spec.kubernetes_version)
@@ -135,45 +162,21 @@ def create(
 def read(name: str) -> ClusterStatus:
     """How the cluster is, without changing anything. Absent is an answer, not an error."""
     folder = StateFolder.of(name)
-    cgroups = ClusterCgroups.of(name)
     try:
         record = read_record(folder)
-    except NodeError as error:
+    except RecordError as error:
         return ClusterStatus(name=name, health=Health.BROKEN, reasons=(str(error),))
+    health, reasons = _health(record, folder)
+    status = ClusterStatus(name=name, health=health, reasons=reasons)
     if record is None:
-        if folder.path.exists() or cgroups.existing():
-            return ClusterStatus(name=name, health=Health.BROKEN, reasons=(_unfinished(name),))
-        return ClusterStatus(name=name, health=Health.ABSENT)
-    if record.phase is Phase.ALLOCATED:
-        return ClusterStatus(
-            name=name,
-            health=Health.BROKEN,
-            reasons=(_unfinished(name),),
-            owner=record.owner,
-            stack_id=record.stack_id,
-            spec=record.spec,
-        )
-    info = _info(record, folder)
-    if cgroups.first_process() is None:
-        return ClusterStatus(
-            name=name,
-            health=Health.STOPPED,
-            reasons=("none of its processes runs (the machine restarted, or they were killed)",),
-            owner=record.owner,
-            stack_id=record.stack_id,
-            spec=record.spec,
-            info=info,
-        )
-    reasons = tuple(_problems(record, folder))
-    return ClusterStatus(
-        name=name,
-        health=Health.BROKEN if reasons else Health.HEALTHY,
-        reasons=reasons,
-        owner=record.owner,
-        stack_id=record.stack_id,
-        spec=record.spec,
-        info=info,
+        return status
+    status = dataclasses.replace(
+        status, owner=record.owner, stack_id=record.stack_id, spec=record.spec
     )
+    if record.phase is Phase.ALLOCATED or not folder.kubeconfig.exists():
+        return status
+    outdated = tuple(_outdated(record, folder)) if health is Health.HEALTHY else ()
+    return dataclasses.replace(status, outdated=outdated, info=_info(record, folder))
 
 
 def version_refusal(spec: NodeSpec) -> str | None:
@@ -202,6 +205,7 @@ def restart(name: str, *, tools: Tools | None = None, progress: Progress = _sile
     tools = tools or Tools.default()
     with _cluster_lock(name):
         folder = StateFolder.of(name)
+        _refuse_elsewhere(folder)
         record = _existing(folder)
         timer = _Timer(progress)
         _restart(record, folder, tools, timer)
@@ -218,13 +222,15 @@ def update(
 ) -> ClusterInfo:
     """Give the existing cluster what a running one can take: images and another reservation.
 
-    A stopped cluster is started. Images that the spec no longer lists stay where they are.
+    A stopped cluster is started. Of images that the spec no longer lists, the last versions and
+    what containers were made of stay.
     Raises ImmutableChangeError for anything else, NoSuchClusterError when there is no cluster,
     OwnerError when it belongs to another checkout or stack.
     """
     tools = tools or Tools.default()
     with _cluster_lock(spec.name):
         folder = StateFolder.of(spec.name)
+        _refuse_elsewhere(folder)
         record = _owned(_existing(folder), owner=owner, stack_id=stack_id)
         return _revive(record, spec, folder, tools, _Timer(progress))
 
@@ -246,8 +252,9 @@ def delete(name: str, *, owner: str = "", stack_id: str = "", progress: Progress
     Deleting one that does not exist does nothing. A caller that gives `owner` or `stack_id`
     deletes its own cluster only; without both it is whoever named the cluster by hand.
 
-    Raises OwnerError, before anything is touched, when it belongs to another checkout or stack,
-    and TeardownError when something resists.
+    Raises, before anything is touched, OwnerError when it belongs to another checkout or stack or
+    runs from another state folder, and RecordError when nothing tells whose its data is;
+    TeardownError when something resists.
     """
     timer = _Timer(progress)
     NodeSpec(name=name)  # nothing is removed by a name that could not have been created
@@ -256,17 +263,44 @@ def delete(name: str, *, owner: str = "", stack_id: str = "", progress: Progress
         return
     with _cluster_lock(name, remove=True):
         folder = StateFolder.of(name)
+        _refuse_elsewhere(folder)
         if owner or stack_id:
             record = read_record(folder)
-            if record is not None:
+            if record is None:
+                _refuse_unrecorded(folder)
+            else:
                 _owned(record, owner=owner, stack_id=stack_id)
         with timer("delete"):
             _destroy(folder)
-    root = state_root()
-    # The last cluster takes the folders along, if they are empty
-    for path in (root, root.parent):
-        with contextlib.suppress(OSError):
-            path.rmdir()
+    # The last cluster takes the folders along, if they are empty and nobody else named them
+    if state_root() == DEFAULT_STATE:
+        for path in (DEFAULT_STATE, DEFAULT_STATE.parent):
+            with contextlib.suppress(OSError):
+                path.rmdir()
+
+
+def adopt(name: str, *, owner: str, stack_id: str = "") -> Record:
+    """Take the cluster over, with its data: from another owner, or when its record is lost.
+
+    Nothing in it changes; the next `create` with the same owner goes on with it.
+
+    Raises NoSuchClusterError when there is none with data, RecordError when nothing tells any more
+    what it was.
+    """
+    with _cluster_lock(name):
+        folder = StateFolder.of(name)
+        _refuse_elsewhere(folder)
+        try:
+            record = read_record(folder)
+        except RecordError:
+            record = None
+        if record is None and has_data(folder):
+            record = salvage(folder)
+        if record is None or record.phase is Phase.ALLOCATED:
+            raise _no_such_cluster(name)
+        taken = dataclasses.replace(record, owner=owner, stack_id=stack_id)
+        taken.write(folder)
+        return taken
 
 
 class _Timer:
@@ -314,13 +348,52 @@ def _owned(record: Record, *, owner: str, stack_id: str) -> Record:
     )
 
 
+def _elsewhere(folder: StateFolder) -> str | None:
+    """What to say when the running cluster of this name is another state folder's, or None.
+
+    Processes and cgroups go by the cluster's name alone.
+    """
+    running = ClusterCgroups.of(folder.name).folder()
+    if running is None or running.resolve() == folder.path.resolve():
+        return None
+    return (
+        f"a cluster {folder.name} runs from {running}, and this command looks into "
+        f"{folder.path.parent}: set {STATE_VARIABLE}={running.parent}, or choose another name"
+    )
+
+
+def _refuse_elsewhere(folder: StateFolder) -> None:
+    if (elsewhere := _elsewhere(folder)) is not None:
+        raise OwnerError(elsewhere)
+
+
+def _unrecorded(folder: StateFolder) -> str | None:
+    """What to say of a folder that holds data but no record of whose it is, or None."""
+    if not has_data(folder):
+        return None
+    return (
+        f"{folder.path} holds a cluster's data, but {folder.record.name}, which tells what it is "
+        f"and whose, is gone: {ways_out(folder.name)}"
+    )
+
+
+def _refuse_unrecorded(folder: StateFolder) -> None:
+    if (unrecorded := _unrecorded(folder)) is not None:
+        raise RecordError(unrecorded)
+
+
 def _existing(folder: StateFolder) -> Record:
     record = read_record(folder)
     if record is None or record.phase is Phase.ALLOCATED:
-        raise NoSuchClusterError(
-            f"there is no cluster {folder.name} with data on this machine: create it first"
-        )
+        _refuse_unrecorded(folder)
+        raise _no_such_cluster(folder.name)
     return record
+
+
+def _no_such_cluster(name: str) -> NoSuchClusterError:
+    return NoSuchClusterError(
+        f"there is no cluster {name} with data on this machine: create it first"
+    )
 
 
 def _allocate(spec: NodeSpec, folder: StateFolder, *, owner: str, stack_id: str) -> Record:
@@ -352,7 +425,7 @@ def _finish(
         node.apply_addons()
     with timer("node ready"):
         node.await_ready(seconds=120)
-    record.at(Phase.READY).write(folder)
+    dataclasses.replace(record, phase=Phase.READY, addons=addons.revision()).write(folder)
     return _info(record, folder)
 
 
@@ -361,44 +434,109 @@ def _revive(
 ) -> ClusterInfo:
     """Bring an existing cluster to run as `spec` says."""
     spec = spec.resolved(record.spec.kubernetes_version)
+    tools = tools.of_kubernetes(spec.kubernetes_version)
     if changes := immutable_changes(record.spec, spec, network=record.network):
         raise ImmutableChangeError(
             f"cluster {spec.name} would need another {' and another '.join(changes)}, which only "
             "a new cluster can have: delete it and create it again"
         )
+    if not folder.kubeconfig.exists():
+        raise RecordError(_no_way_in(folder))
     wanted = record.of(spec)
     # Read before anything is done. Names stay when their image changes: the references tell
     archives = images.extra_archives(tools, spec.images)
-    if not _recovers(record, folder):
-        _restart(record, folder, tools, timer)
     node = boot.Node(_prepare(wanted, folder, tools))
+    if node.cgroups.first_process() is None:
+        _restart(record, folder, tools, timer)
+    else:
+        _renew(record, folder, node, timer)
+        if not _recovers(record, folder, node):
+            _restart(record, folder, tools, timer)
     pid = _running(node)
-    held = node.image_references(pid) if archives else frozenset()
+    if record.addons != addons.revision():
+        archives = (*images.addon_archives(tools), *archives)
+    held = node.image_references(pid)
     if missing := [entry for entry in archives if entry.reference not in held]:
         with timer("images"):
             node.import_images(pid, missing)
+    current = frozenset(a.reference for a in (*images.base_archives(tools), *archives))
+    wanted = _remove_images(wanted, node, pid, held=held, current=current)
     if node.apply_reservation():
         with timer("reservation"):
             began = time.time()
             node.restart_program("kubelet")
             node.await_ready(seconds=60, since=began)
-    if record.phase is not Phase.READY:
+    if record.phase is not Phase.READY or record.addons != addons.revision():
         return _finish(wanted, folder, node, pid, timer)
     # Written only now that the node has what it says: an interrupted update is repeated
     wanted.write(folder)
     return _info(wanted, folder)
 
 
-def _recovers(record: Record, folder: StateFolder) -> bool:
+def _remove_images(
+    record: Record, node: boot.Node, pid: int, *, held: frozenset[str], current: frozenset[str]
+) -> Record:
+    """Remove old versions of images from the node; the record notes what was replaced now.
+
+    `held` are the references that the node had, `current` those that it is to have.
+    """
+    replaced = sorted(
+        reference
+        for reference in held - current - {*record.earlier_images}
+        if reference.startswith(images.PROJECT_PREFIX)
+    )
+    earlier = tuple(entry for entry in (*replaced, *record.earlier_images) if entry not in current)
+    used = node.images_of_containers(pid)
+    gone = images.superfluous(held, wanted=current, used=used, earlier=earlier)
+    if gone:
+        node.remove_images(pid, gone)
+    kept = tuple(entry for entry in earlier if entry in held and entry not in gone)
+    return dataclasses.replace(record, earlier_images=kept)
+
+
+def _renew(record: Record, folder: StateFolder, node: boot.Node, timer: _Timer) -> None:
+    """Bring up to date, in a running node, what it was started with."""
+    pid = _running(node)
+    if node.renew_files(pid):
+        # It reads them when it starts, and compares what is there with what it wants
+        with timer("node's files"):
+            node.restart_program("kube-proxy")
+    if certificates.renewal_is_due(folder):
+        with timer("certificates"):
+            node.renew_certificates(pid)
+            node.restart_control_plane(pid)
+            began = time.time()
+            for program in ("kubelet", "kube-proxy"):
+                node.restart_program(program)
+            node.await_ready(seconds=180, since=began)
+
+
+def _recovers(record: Record, folder: StateFolder, node: boot.Node) -> bool:
     """Whether the cluster is usable, now or as soon as its own supervision has repaired it."""
     if record.phase is not Phase.READY:
         # Its creation was interrupted late: it can be finished if the API server serves
-        runs = ClusterCgroups.of(folder.name).first_process() is not None
-        return runs and ApiClient(folder.kubeconfig.read_text()).ready()
-    deadline = time.monotonic() + _SELF_REPAIR_SECONDS
-    while (status := read(folder.name)).health is Health.BROKEN and time.monotonic() < deadline:
+        return ApiClient(folder.kubeconfig.read_text()).ready()
+    began = there = time.monotonic()
+    synchronised = False
+    while (status := read(folder.name)).health is Health.BROKEN:
+        now = time.monotonic()
+        if not boot.missing_programs(node.cgroups):
+            there = now
+        if now - there > _MISSING_SECONDS or now - began > _PATIENCE_SECONDS:
+            return False
+        if not synchronised and now - began > _SERVICE_SECONDS and _only_services(record, folder):
+            # It compares all rules with what it wants only when it starts, and then once an hour
+            node.restart_program("kube-proxy")
+            synchronised = True
         time.sleep(0.3)
     return status.health is Health.HEALTHY
+
+
+def _only_services(record: Record, folder: StateFolder) -> bool:
+    """Whether the API server is well, but is not reached as a Service."""
+    client = ApiClient(folder.kubeconfig.read_text(), timeout=3)
+    service = config.api_service(record.subnets)
+    return client.ready() and client.service_problem(service) is not None
 
 
 def _running(node: boot.Node) -> int:
@@ -420,13 +558,43 @@ def _restart(record: Record, folder: StateFolder, tools: Tools, timer: _Timer) -
         pid = node.launch()
         node.await_containerd(pid)
         node.forget_containers(pid)
+        if certificates.renewal_is_due(folder):
+            node.renew_certificates(pid)
         node.open_gate(pid)
     with timer("control plane"):
         node.await_ready(seconds=180, since=began)
 
 
+def _health(record: Record | None, folder: StateFolder) -> tuple[Health, tuple[str, ...]]:
+    """How the cluster is, and why it is not healthy."""
+    cgroups = ClusterCgroups.of(folder.name)
+    if (elsewhere := _elsewhere(folder)) is not None:
+        return Health.BROKEN, (elsewhere,)
+    if record is None or record.phase is Phase.ALLOCATED:
+        if record is None and not folder.path.exists() and not cgroups.existing():
+            return Health.ABSENT, ()
+        unrecorded = _unrecorded(folder) if record is None else None
+        return Health.BROKEN, (unrecorded or _unfinished(folder.name),)
+    if not folder.kubeconfig.exists():
+        return Health.BROKEN, (_no_way_in(folder),)
+    if cgroups.first_process() is None:
+        why = "none of its processes runs (the machine restarted, or they were killed)"
+        return Health.STOPPED, (why,)
+    reasons = tuple(_problems(record, folder))
+    return (Health.BROKEN if reasons else Health.HEALTHY), reasons
+
+
+def _no_way_in(folder: StateFolder) -> str:
+    return (
+        f"{folder.kubeconfig} is gone, and with it the way into the cluster: put it back from a "
+        f"copy, or delete the cluster with `python -m mlops_infra.node down {folder.name}`"
+    )
+
+
 def _problems(record: Record, folder: StateFolder) -> Iterator[str]:
     cgroups = ClusterCgroups.of(folder.name)
+    if (end := certificates.first_end(folder)) and end < datetime.datetime.now(datetime.UTC):
+        yield f"its certificates ended at {end:%Y-%m-%d %H:%M} UTC: the next start renews them"
     yield from boot.stopped_programs(cgroups, folder)
     client = ApiClient(folder.kubeconfig.read_text(), timeout=3)
     answer = client.get("/readyz")
@@ -434,10 +602,23 @@ def _problems(record: Record, folder: StateFolder) -> Iterator[str]:
         yield f"the API server does not answer at {client.url} ({answer.body.decode()})"
     elif not client.ready():
         yield f"the API server is not ready (status {answer.status})"
-    elif (problem := client.node_problem(record.spec.name)) is not None:
+    elif (problem := client.node_problem(record.spec.name)) is not None or (
+        problem := client.service_problem(config.api_service(record.subnets))
+    ) is not None:
         yield problem
     if record.phase is not Phase.READY:
         yield "its add-ons have not been applied: its creation was interrupted"
+
+
+def _outdated(record: Record, folder: StateFolder) -> Iterator[str]:
+    """Yield what of a cluster that is well is older than this version of the project."""
+    pid = ClusterCgroups.of(folder.name).first_process()
+    if pid is not None and boot.outdated_files(pid, record.spec.name, record.subnets):
+        yield "files of the node"
+    if record.addons != addons.revision():
+        yield "add-ons"
+    if certificates.renewal_is_due(folder):
+        yield f"certificates, the first of which ends at {certificates.first_end(folder)}"
 
 
 def _info(record: Record, folder: StateFolder) -> ClusterInfo:
@@ -456,6 +637,7 @@ def _info(record: Record, folder: StateFolder) -> ClusterInfo:
         storage_class=addons.STORAGE_CLASS,
         kubeconfig_path=str(folder.kubeconfig),
         state_folder=str(folder.path),
+        certificates_end=certificates.first_end(folder),
     )
 
 

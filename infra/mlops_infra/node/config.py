@@ -3,6 +3,7 @@
 Pure functions: the same input gives the same text, and nothing is read or written here.
 """
 
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from mlops_infra.node import certificates
 from mlops_infra.node.images import BaseImages
 from mlops_infra.node.layout import StateFolder
 from mlops_infra.node.spec import NodeSpec, Subnets, parse_cpu, parse_memory
@@ -20,9 +22,11 @@ VOLUMES = "/var/local/volumes"
 # The kubelet must not come before the network and before stale containers are gone (see boot)
 READY_GATE = "/run/node-ready"
 NODE_LOG = "/var/log/node"
+SUPERVISOR_LOG = "supervisor.log"
 NODE_CONFIG = "/etc/node"
 KUBELET_CONFIG = "/var/lib/kubelet/config.yaml"
 CNI_PLUGINS = ("ptp", "host-local", "loopback")
+_AUTHORITY_VALIDITY = "87600h"
 _PLUGIN_DIR = "/var/lib/kubelet/volume-plugins"
 KUBE_PROXY_KUBECONFIG = "/etc/kubernetes/kube-proxy.conf"
 
@@ -34,6 +38,20 @@ _KERNEL_SETTINGS = {
     "kernel/panic_on_oops": "1",
     "kernel/keys/root_maxkeys": "1000000",
     "kernel/keys/root_maxbytes": "25000000",
+}
+# What the C library and Go look names up in: our own text, for a small host lacks these files too.
+# Without protocols, `nft -j` prints numbers where kube-proxy expects names: it then takes its own
+# map elements for strange ones, and its next full sync deletes every Service.
+LOOK_UPS = {
+    "/etc/nsswitch.conf": (
+        "passwd: files\ngroup: files\nhosts: files\nprotocols: files\nservices: files\n"
+    ),
+    "/etc/protocols": (
+        "ip 0 IP\nicmp 1 ICMP\nigmp 2 IGMP\ntcp 6 TCP\nudp 17 UDP\ndccp 33 DCCP\ngre 47 GRE\n"
+        "esp 50 IPSEC-ESP\nah 51 IPSEC-AH\nipv6-icmp 58 IPv6-ICMP\nsctp 132 SCTP\n"
+        "udplite 136 UDPLite\n"
+    ),
+    "/etc/services": "domain 53/tcp\ndomain 53/udp\nhttp 80/tcp www\nhttps 443/tcp\n",
 }
 _SNAPSHOTTERS_NOT_USED = ("aufs", "btrfs", "devmapper", "native", "zfs")
 
@@ -52,6 +70,11 @@ class NodeConfig:
     visible: tuple[Path, ...]
     cgroup_root: str
     cgroup_leaves: tuple[Path, ...]
+
+
+def api_service(subnets: Subnets) -> str:
+    """The API server's address as a Service: whoever reaches it goes through kube-proxy."""
+    return f"https://{subnets.services[1]}:443"
 
 
 def environment(config: NodeConfig) -> dict[str, str]:
@@ -192,7 +215,7 @@ def kubeadm(config: NodeConfig) -> str:
             "imagePullPolicy": "Never",
         },
         "patches": {"directory": f"{NODE_CONFIG}/patches"},
-        "timeouts": {"controlPlaneComponentHealthCheck": "2m0s", "kubeletHealthCheck": "1m0s"},
+        "timeouts": {"controlPlaneComponentHealthCheck": "4m0s", "kubeletHealthCheck": "1m0s"},
     }
     # One instance of each: electing a leader only costs writes and, after a restart, waiting
     alone = [
@@ -206,6 +229,8 @@ def kubeadm(config: NodeConfig) -> str:
         "imageRepository": images.repository,
         # Certificates of RSA cost seconds of two cores
         "encryptionAlgorithm": "ECDSA-P256",
+        "certificateValidityPeriod": certificates.VALIDITY,
+        "caCertificateValidityPeriod": _AUTHORITY_VALIDITY,
         "networking": {
             "podSubnet": str(subnets.pods),
             "serviceSubnet": str(subnets.services),
@@ -230,6 +255,8 @@ def kubeadm(config: NodeConfig) -> str:
             "extraArgs": [
                 *alone,
                 {"name": "profiling", "value": "false"},
+                # What the kubelet gets when it renews its own
+                {"name": "cluster-signing-duration", "value": certificates.VALIDITY},
                 # One node has all of the pods' subnet
                 {"name": "node-cidr-mask-size", "value": str(subnets.pods.prefixlen)},
                 # The default is below /usr, which the node can't write
@@ -295,6 +322,75 @@ def kube_proxy(config: NodeConfig) -> str:
     return yaml.safe_dump(document, sort_keys=False)
 
 
+ROOT_FOLDERS = {
+    "/proc": 0o755,
+    "/sys": 0o755,
+    "/dev": 0o755,
+    "/run": 0o755,
+    "/tmp": 0o1777,  # noqa: S108 (the node's own)
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class HostRoot:
+    """What a node's root has of the host's: links, and folders that are shown read-only."""
+
+    links: dict[str, str]
+    binds: tuple[dict[str, Any], ...]
+
+
+def host_root(visible: tuple[Path, ...] = ()) -> HostRoot:
+    """What every node's root has of this machine's, and the given folders."""
+    shared = [Path("/usr"), *visible]
+    shared += [Path(path) for path in ("/etc/ssl", "/etc/passwd", "/etc/group", "/etc/ld.so.cache")]
+    links = {}
+    # Debian of today links these into /usr; an older one has them as folders
+    for folder in ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"):
+        path = Path(folder)
+        if path.is_symlink():
+            links[folder] = str(path.readlink())
+        elif path.is_dir():
+            shared.append(path)
+    shown = [
+        {"source": str(path), "target": str(path), "read_only": True}
+        for path in shared
+        if path.exists()
+    ]
+    device = {"source": "/dev", "target": "/dev", "read_only": False}
+    return HostRoot(links=links, binds=(device, *shown))
+
+
+def etc(name: str, subnets: Subnets) -> dict[str, str]:
+    """The node's files below /etc that do not depend on its programs.
+
+    Left out on purpose: localtime (the node's programs log in UTC), os-release (found below /usr).
+    """
+    identity = f"{name} {subnets.network}".encode()
+    return {
+        "/etc/hosts": f"127.0.0.1 localhost\n{subnets.node_address} {name}\n",
+        "/etc/resolv.conf": "",
+        # The kubelet reports it; two nodes on one machine are two machines
+        "/etc/machine-id": hashlib.md5(identity, usedforsecurity=False).hexdigest() + "\n",
+        **LOOK_UPS,
+    }
+
+
+def trial(command: list[str]) -> str:
+    """What runs a command in a root like a node's, as preflight does (JSON)."""
+    root = host_root()
+    document = {
+        # A folder that every machine has; what is on it there is hidden for the trial alone
+        "root": "/tmp",  # noqa: S108
+        "folders": ROOT_FOLDERS,
+        "links": root.links,
+        "files": LOOK_UPS,
+        "binds": root.binds,
+        "kernel_settings": {},
+        "command": command,
+    }
+    return json.dumps(document)
+
+
 def supervisor(config: NodeConfig) -> str:
     """What the node's first process mounts and runs (JSON)."""
     state, subnets = config.state, config.subnets
@@ -318,44 +414,25 @@ def supervisor(config: NodeConfig) -> str:
         str(state.pod_logs): "/var/log/pods",
         str(state.log): NODE_LOG,
     }
-    shared = [Path("/usr"), *config.visible]
-    shared += [Path(path) for path in ("/etc/ssl", "/etc/passwd", "/etc/group", "/etc/ld.so.cache")]
-    links = {"/var/run": "../run"}
-    # Debian of today links these into /usr; an older one has them as folders
-    for folder in ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"):
-        path = Path(folder)
-        if path.is_symlink():
-            links[folder] = str(path.readlink())
-        elif path.is_dir():
-            shared.append(path)
-    binds = [{"source": "/dev", "target": "/dev", "read_only": False}]
+    root = host_root(config.visible)
+    binds = [*root.binds]
     binds.append({"source": "/sys/fs/cgroup", "target": "/sys/fs/cgroup", "read_only": False})
-    binds += [
-        {"source": str(path), "target": str(path), "read_only": True}
-        for path in shared
-        if path.exists()
-    ]
     binds += [{"source": source, "target": to, "read_only": False} for source, to in own.items()]
     binds.append({"source": str(state.node_config), "target": NODE_CONFIG, "read_only": True})
     document = {
         "hostname": config.spec.name,
+        "log": f"{NODE_LOG}/{SUPERVISOR_LOG}",
         "cgroups": [str(path) for path in config.cgroup_leaves],
         "root": str(state.root),
         "folders": {
-            "/proc": 0o755,
-            "/sys": 0o755,
-            "/dev": 0o755,
-            "/run": 0o755,
-            "/tmp": 0o1777,  # noqa: S108 (the node's own)
+            **ROOT_FOLDERS,
             "/root": 0o700,
             "/var/tmp": 0o1777,  # noqa: S108
             "/var/log/containers": 0o755,
         },
-        "links": links,
+        "links": {**root.links, "/var/run": "../run"},
         "files": {
-            "/etc/hosts": f"127.0.0.1 localhost\n{subnets.node_address} {config.spec.name}\n",
-            "/etc/resolv.conf": "",
-            "/etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files\n",
+            **etc(config.spec.name, subnets),
             "/etc/cni/net.d/10-mlops.conflist": cni(config),
         },
         "binds": binds,

@@ -33,6 +33,10 @@ class OwnerError(NodeError):
     """The cluster belongs to another stack or checkout; nothing has been changed."""
 
 
+class RecordError(NodeError):
+    """A cluster's record is lost or damaged; nothing has been changed."""
+
+
 class ImageError(NodeError):
     """An image archive is missing, unreadable or could not be imported."""
 

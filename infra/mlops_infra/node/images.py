@@ -16,7 +16,7 @@ import subprocess
 import tarfile
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,7 +36,11 @@ BASE_ARCHIVES = (
     "local-path-provisioner",
     "busybox",
 )
+ADDON_ARCHIVES = ("coredns", "local-path-provisioner", "busybox")
 _REFERENCE = "org.opencontainers.image.ref.name"
+# Nothing but this project makes images with such names
+PROJECT_PREFIX = "docker.io/local/"
+EARLIER_KEPT = 2
 _SEED_FORMAT = 1
 SEEDS_KEPT = 3
 # Ends with the caller: an orphan would go on writing into a folder that is made anew
@@ -123,6 +127,28 @@ class BaseImages:
 def base_archives(tools: Tools) -> tuple[Archive, ...]:
     """The archives of the images that every cluster needs."""
     return tuple(read_archive(tools.archive(name)) for name in BASE_ARCHIVES)
+
+
+def addon_archives(tools: Tools) -> tuple[Archive, ...]:
+    """The archives of the images that the add-ons run."""
+    return tuple(read_archive(tools.archive(name)) for name in ADDON_ARCHIVES)
+
+
+def superfluous(
+    held: Iterable[str], *, wanted: Iterable[str], used: Iterable[str], earlier: Sequence[str]
+) -> tuple[str, ...]:
+    """Which of the project's images in a node can go: what neither its spec nor a container names.
+
+    Of each image the last `EARLIER_KEPT` versions stay: pipeline versions and model servers that
+    were made with them may still start. `earlier` are the versions that were replaced, the last
+    one first; images of other registries are somebody else's.
+    """
+    own = {reference for reference in held if reference.startswith(PROJECT_PREFIX)}
+    kept = {*wanted, *used}
+    for name in {reference.rpartition(":")[0] for reference in own}:
+        versions = [reference for reference in earlier if reference.rpartition(":")[0] == name]
+        kept.update(versions[:EARLIER_KEPT])
+    return tuple(sorted(own - kept))
 
 
 def extra_archives(tools: Tools, images: Sequence[str]) -> tuple[Archive, ...]:

@@ -4,6 +4,8 @@
 pure function. Every failed check is reported at once, each with its remedy.
 """
 
+import json
+import logging
 import os
 import shutil
 import subprocess
@@ -12,9 +14,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlops_infra.node import network
+from mlops_infra.node import config, network, supervisor
 from mlops_infra.node.boot import HOST_PROGRAMS, PROGRAMS
-from mlops_infra.node.cgroups import hierarchies, missing_controllers
+from mlops_infra.node.cgroups import ClusterCgroups, hierarchies, missing_controllers
 from mlops_infra.node.config import CNI_PLUGINS
 from mlops_infra.node.errors import ImageError, PreflightError
 from mlops_infra.node.images import (
@@ -24,9 +26,11 @@ from mlops_infra.node.images import (
     seed_is_ready,
 )
 from mlops_infra.node.layout import StateFolder, Tools, state_root
+from mlops_infra.node.limits import Limit, host_limits
 from mlops_infra.node.spec import NodeSpec, parse_cpu, parse_memory
 from mlops_infra.node.state import other_networks
 
+LOG = logging.getLogger(__name__)
 GIB = 2**30
 # An idle control plane with its add-ons takes 0.9 GiB; etcd, logs and a first image 1 GiB of disk
 CONTROL_PLANE_MEMORY = GIB
@@ -51,6 +55,18 @@ table ip trial {
 }
 end
 """
+# What kube-proxy's full sync does: it reads a map back and compares the elements with its own
+_READ_BACK = """
+nft -f - <<end || exit 1
+table ip trial {
+  map services {
+    type ipv4_addr . inet_proto . inet_service : verdict;
+    elements = { 10.0.0.1 . tcp . 80 : drop, 10.0.0.1 . udp . 53 : drop };
+  }
+}
+end
+nft -j list map ip trial services
+"""
 _TRIAL_REMEDY = {
     "tmpfs": "this kernel cannot mount a tmpfs here",
     "overlayfs": "load the kernel module overlay (`modprobe overlay`) or use a kernel that has it",
@@ -58,6 +74,10 @@ _TRIAL_REMEDY = {
     "nftables": (
         "load the kernel modules nf_tables, nft_chain_nat, nft_masq and nft_fib_ipv4 "
         "(`modprobe …`), or use a kernel that has them"
+    ),
+    "nft -j": (
+        "it does not name the protocols of a map's elements, so kube-proxy would delete every "
+        "Service an hour after the start: install Debian's package nftables (1.0.6 is tried)"
     ),
     "namespaces": (
         "this process may not open mount, PID, network, UTS and IPC namespaces: run it as root "
@@ -89,16 +109,23 @@ class Facts:
     cores: int
     networks: tuple[network.UsedNetwork, ...]
     clusters: Mapping[str, str]
+    memory_own: int = 0
+    limits: tuple[Limit, ...] = ()
 
 
 def check(spec: NodeSpec, tools: Tools, *, given_network: str | None = None) -> None:
     """Raise PreflightError with every reason why this machine cannot carry the cluster now.
 
-    `given_network` is the network of a cluster that exists already and is to be started again.
+    `given_network` is the network of a cluster that exists already and is to be started again. Such
+    a one is not refused for want of room: it has to run before anything in it can be removed.
     """
-    found = problems(spec, gather(spec, tools), given_network=given_network)
+    facts = gather(spec, tools)
+    found = problems(spec, facts, given_network=given_network)
     if found:
         raise PreflightError(found)
+    if given_network:
+        for warning in _room_problems(facts):
+            LOG.warning("cluster %s is started all the same: %s", spec.name, warning)
 
 
 def problems(spec: NodeSpec, facts: Facts, *, given_network: str | None = None) -> tuple[str, ...]:
@@ -133,6 +160,8 @@ def problems(spec: NodeSpec, facts: Facts, *, given_network: str | None = None) 
             "(v1), or enable them with the kernel parameter cgroup_enable= (v2)"
         )
     found += _resource_problems(spec, facts)
+    if given_network is None:
+        found += _room_problems(facts)
     try:
         network.choose(given_network or spec.network, facts.networks, facts.clusters)
     except PreflightError as error:
@@ -140,13 +169,9 @@ def problems(spec: NodeSpec, facts: Facts, *, given_network: str | None = None) 
     return tuple(found)
 
 
-def _resource_problems(spec: NodeSpec, facts: Facts) -> list[str]:
+def _room_problems(facts: Facts) -> list[str]:
+    """What there is too little of for a new cluster."""
     found = []
-    if facts.state_file_system.partition(".")[0] in _NO_OVERLAY_UPPER:
-        found.append(
-            f"{facts.state_folder} is on {facts.state_file_system}, which cannot hold image "
-            "layers: set MLOPS_STATE to a folder on ext4, xfs or btrfs"
-        )
     for folder, free, needed, variable in (
         (facts.state_folder, facts.state_free, STATE_DISK, "MLOPS_STATE"),
         (facts.cache_folder, facts.cache_free, facts.cache_needed, "MLOPS_CACHE"),
@@ -156,11 +181,23 @@ def _resource_problems(spec: NodeSpec, facts: Facts) -> list[str]:
                 f"{_gib(free)} free at {folder}, {_gib(needed)} needed: make room, or set "
                 f"{variable} to a folder on a larger disk"
             )
+    found += [problem for limit in facts.limits if (problem := limit.problem())]
+    return found
+
+
+def _resource_problems(spec: NodeSpec, facts: Facts) -> list[str]:
+    found = []
+    if facts.state_file_system.partition(".")[0] in _NO_OVERLAY_UPPER:
+        found.append(
+            f"{facts.state_folder} is on {facts.state_file_system}, which cannot hold image "
+            "layers: set MLOPS_STATE to a folder on ext4, xfs or btrfs"
+        )
     reserved = parse_memory(spec.reserved_memory)
     needed = CONTROL_PLANE_MEMORY
-    if facts.memory_available < needed:
+    # What still runs of a cluster that is started again ends first
+    if (available := facts.memory_available + facts.memory_own) < needed:
         found.append(
-            f"{_gib(facts.memory_available)} of memory available, the control plane needs "
+            f"{_gib(available)} of memory available, the control plane needs "
             f"{_gib(needed)}: end other programs or use a larger machine"
         )
     if facts.memory_total - reserved < needed:
@@ -208,23 +245,44 @@ def gather(spec: NodeSpec, tools: Tools) -> Facts:
         cores=os.cpu_count() or 1,
         networks=() if "ip" in missing else network.host_networks(of_others_than=spec.name),
         clusters=other_networks(StateFolder.of(spec.name)),
+        memory_own=ClusterCgroups.of(spec.name).memory(),
+        limits=host_limits(),
     )
 
 
 def try_kernel() -> tuple[str, ...]:
     """Use each kernel feature once in namespaces that end with the trial; returns what failed."""
-    done = subprocess.run(
-        ["unshare", "--mount", "--pid", "--net", "--uts", "--ipc", "--fork", "sh", "-c", _TRIAL],
-        stdin=subprocess.DEVNULL,
+    done = _in_namespaces(["sh", "-c", _TRIAL])
+    failed = tuple(word for word in done.stdout.split() if word in _TRIAL_REMEDY)
+    if done.returncode and not failed:
+        return ("namespaces",)
+    if not failed and not reads_maps_back():
+        return ("nft -j",)
+    return failed
+
+
+def reads_maps_back() -> bool:
+    """Whether `nft -j`, in a root like a node's, says of a map what was written into it."""
+    supervised = [sys.executable, "-I", "-S", str(supervisor.__file__), "trial", "/dev/stdin"]
+    done = _in_namespaces(supervised, stdin=config.trial(["sh", "-c", _READ_BACK]))
+    try:
+        entries = json.loads(done.stdout)["nftables"]
+        (found,) = [entry["map"] for entry in entries if "map" in entry]
+        elements = {tuple(key["concat"]) for key, _verdict in found["elem"]}
+    except (ValueError, KeyError, TypeError):
+        return False
+    return elements == {("10.0.0.1", "tcp", 80), ("10.0.0.1", "udp", 53)}
+
+
+def _in_namespaces(argv: list[str], *, stdin: str = "") -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        ["unshare", "--mount", "--pid", "--net", "--uts", "--ipc", "--fork", *argv],
+        input=stdin,
         capture_output=True,
         text=True,
         timeout=30,
         check=False,
     )
-    failed = tuple(word for word in done.stdout.split() if word in _TRIAL_REMEDY)
-    if done.returncode and not failed:
-        return ("namespaces",)
-    return failed
 
 
 def file_system_of(path: Path, mountinfo: str) -> str:

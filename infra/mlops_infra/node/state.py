@@ -1,14 +1,20 @@
 """What is recorded about a cluster: its spec, its network, and how far its creation came."""
 
 import dataclasses
+import ipaddress
 import json
+import logging
 import os
 from dataclasses import dataclass
 from enum import StrEnum
 
-from mlops_infra.node.errors import NodeError
+import yaml
+
+from mlops_infra.node.errors import RecordError
 from mlops_infra.node.layout import StateFolder, state_root
 from mlops_infra.node.spec import NodeSpec, Subnets
+
+LOG = logging.getLogger(__name__)
 
 
 class Phase(StrEnum):
@@ -25,7 +31,8 @@ class Record:
 
     `owner` is the checkout that made the cluster, `stack_id` the random id of the stack that it
     belongs to (empty in records of version 0.1.0 and of clusters made by hand); `network` is what
-    the cluster was given.
+    the cluster was given, `addons` tells which manifests were applied last (see addons.revision),
+    `earlier_images` which references its images had before, the last one first.
     """
 
     spec: NodeSpec
@@ -33,6 +40,8 @@ class Record:
     owner: str
     phase: Phase
     stack_id: str = ""
+    addons: str = ""
+    earlier_images: tuple[str, ...] = ()
 
     @property
     def subnets(self) -> Subnets:
@@ -72,35 +81,104 @@ class Record:
             file.flush()
             os.fsync(file.fileno())
         draft.rename(folder.record)
+        # Without it, a power cut could still bring the folder back without its record
+        for path in (folder.path, folder.path.parent):
+            descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
 
 
 def read_record(folder: StateFolder) -> Record | None:
     """The cluster's record, or None when there is none (no cluster, or hardly begun).
 
-    Raises NodeError when it can't be understood.
+    Raises RecordError when it can't be understood.
     """
     try:
         content = json.loads(folder.record.read_text())
         spec = content.pop("spec")
         spec["images"] = tuple(spec["images"])
+        content["earlier_images"] = tuple(content.get("earlier_images", ()))
         return Record(**{**content, "spec": NodeSpec(**spec), "phase": Phase(content["phase"])})
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise NodeError(
-            f"{folder.record} is damaged ({error}): delete the cluster with "
-            f"`python -m mlops_infra.node down {folder.name}` and create it again"
+        raise RecordError(
+            f"{folder.record} is damaged ({error}): {ways_out(folder.name)}"
         ) from error
 
 
+def ways_out(name: str) -> str:
+    """What to do with a cluster whose record is lost."""
+    return (
+        f"`python -m mlops_infra.node adopt {name}` takes the cluster over with its data, "
+        f"`python -m mlops_infra.node down {name}` deletes it"
+    )
+
+
+def has_data(folder: StateFolder) -> bool:
+    """Whether the folder holds what a cluster was used for: its objects or its volumes."""
+    volumes = folder.volumes
+    return (folder.etcd / "member").exists() or (volumes.is_dir() and any(volumes.iterdir()))
+
+
+def salvage(folder: StateFolder) -> Record:
+    """A record made of the node's own configuration, for a cluster that has lost its own.
+
+    Its creation counts as not finished, so that the next `up` applies what may be missing. Which
+    extra images it holds is not told: the next `up` names them again.
+
+    Raises RecordError when the configuration is not there either.
+    """
+    path = folder.node_config / "kubeadm.yaml"
+    try:
+        init, cluster, kubelet = yaml.safe_load_all(path.read_text())
+        address = init["localAPIEndpoint"]["advertiseAddress"]
+        pods = ipaddress.IPv4Network(cluster["networking"]["podSubnet"])
+        network = str(pods.supernet())
+        if str(Subnets.of(network).node_address) != address:
+            raise ValueError(f"{address} is not the node's address in {network}")
+        reserved = kubelet.get("systemReserved") or {}
+        spec = NodeSpec(
+            name=folder.name,
+            kubernetes_version=cluster["kubernetesVersion"].removeprefix("v"),
+            reserved_memory=reserved.get("memory", "0"),
+            reserved_cpu=reserved.get("cpu", "0"),
+        )
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, yaml.YAMLError) as error:
+        raise RecordError(
+            f"cluster {folder.name} cannot be taken over: {path} does not tell what it was "
+            f"({error}). Its volumes are below {folder.volumes}: copy what is needed, then "
+            f"`python -m mlops_infra.node down {folder.name}`"
+        ) from error
+    return Record(spec=spec, network=network, owner="", phase=Phase.INITIALISED)
+
+
 def other_networks(folder: StateFolder) -> dict[str, str]:
-    """Networks of the clusters other than this one, by their names."""
-    records = {name: read_record(StateFolder.of(name)) for name in cluster_names()}
-    return {
-        name: record.network
-        for name, record in records.items()
-        if record is not None and name != folder.name
-    }
+    """Networks of the clusters other than this one, by their names.
+
+    A cluster whose record is damaged or lost does not stop the others: its network is taken from
+    its configuration, and if that is gone too, from the routes of this machine while it runs.
+    """
+    networks = {}
+    for name in cluster_names():
+        other = StateFolder.of(name)
+        if name == folder.name:
+            continue
+        try:
+            record = read_record(other)
+            if record is None and other.node_config.exists():
+                record = salvage(other)
+        except RecordError as error:
+            LOG.warning("%s", error)
+            try:
+                record = salvage(other)
+            except RecordError:
+                continue
+        if record is not None:
+            networks[name] = record.network
+    return networks
 
 
 def cluster_names() -> tuple[str, ...]:

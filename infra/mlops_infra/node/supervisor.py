@@ -4,6 +4,7 @@ Runs as a program of its own, on the standard library alone:
 
     supervisor.py host CONFIG   on the host: joins the cluster's cgroups, opens the namespaces
     supervisor.py node CONFIG   inside them, as process 1
+    supervisor.py trial CONFIG  runs a command in a root like a node's, as process 1 (preflight)
 
 Killing process 1 ends every process of the cluster, its mounts and its network. SIGTERM ends it in
 order: the supervised programs first, the containers next.
@@ -162,16 +163,17 @@ class Program:
         self.next_start = now + self.delay
         self.delay = min(self.delay * 2, LONGEST_DELAY)
 
-    def bound_log(self) -> None:
-        """Move a log that has grown too long aside; two files per program are kept."""
-        try:
-            if not self.log.exists() or self.log.stat().st_size < LOG_LIMIT:
-                return
-            # Copied, then emptied: the program goes on writing to the same open file
-            shutil.copyfile(self.log, self.log.with_suffix(".log.1"))
-            os.truncate(self.log, 0)
-        except OSError as error:
-            say(f"log of {self.name}: {error}")
+
+def bound_log(log: Path) -> None:
+    """Move a log that has grown too long aside; two files per program are kept."""
+    try:
+        if not log.exists() or log.stat().st_size < LOG_LIMIT:
+            return
+        # Copied, then emptied: the program goes on writing to the same open file
+        shutil.copyfile(log, log.with_suffix(".log.1"))
+        os.truncate(log, 0)
+    except OSError as error:
+        say(f"log {log}: {error}")
 
 
 def say(text: str) -> None:
@@ -217,8 +219,9 @@ def shut_down(programs: list[Program]) -> None:
         reap(programs)
 
 
-def supervise(programs: list[Program]) -> None:
-    """Keep every program running until SIGTERM."""
+def supervise(programs: list[Program], own_log: Path) -> None:
+    """Keep every program running until SIGTERM; bound their logs and this one's own."""
+    logs = [*(program.log for program in programs), own_log]
     next_log_check = 0.0
     while True:
         now = time.monotonic()
@@ -231,8 +234,8 @@ def supervise(programs: list[Program]) -> None:
                     program.next_start = now + LONGEST_DELAY
         if now >= next_log_check:
             next_log_check = now + LOG_CHECK_SECONDS
-            for program in programs:
-                program.bound_log()
+            for log in logs:
+                bound_log(log)
         # Quick while something waits for its turn, else as seldom as the logs need
         waiting = any(not program.pid for program in programs)
         patience = 0.05 if waiting and now - programs[0].started < STEADY_SECONDS else 1.0
@@ -272,13 +275,16 @@ def main(stage: str, config_path: str) -> int:
     if os.getpid() != 1:
         print("supervisor.py node must be the first process of a PID namespace", file=sys.stderr)
         return errno.EPERM
+    if stage == "trial":
+        build_root(config)
+        os.execvp(config["command"][0], config["command"])  # noqa: S606
     signal.pthread_sigmask(signal.SIG_BLOCK, WATCHED)
     os.umask(stat.S_IWGRP | stat.S_IWOTH)
     socket.sethostname(config["hostname"])
     build_root(config)
     say("root mounted")
     programs = [Program(entry) for entry in config["programs"]]
-    supervise(programs)
+    supervise(programs, Path(config["log"]))
     return 0
 
 

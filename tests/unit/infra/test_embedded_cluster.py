@@ -46,6 +46,7 @@ class Node:
     """Answers as the node's module does, and notes what it was asked."""
 
     health: Health = Health.HEALTHY
+    outdated: tuple[str, ...] = ()
     created: list[tuple[NodeSpec, str]] = field(default_factory=list)
     deleted: list[tuple[str, str]] = field(default_factory=list)
 
@@ -56,7 +57,7 @@ class Node:
         return INFO
 
     def read(self, name: str) -> ClusterStatus:
-        return ClusterStatus(name=name, health=self.health)
+        return ClusterStatus(name=name, health=self.health, outdated=self.outdated)
 
     def delete(self, name: str, *, owner: str) -> None:
         self.deleted.append((name, owner))
@@ -70,6 +71,12 @@ def node(monkeypatch: pytest.MonkeyPatch) -> Node:
     # The archives are the toolchain's; whether they are current has its own test.
     monkeypatch.setattr(embedded_cluster, "_check_images", lambda _references: None)
     return found
+
+
+def test_what_is_outdated_in_a_healthy_node_is_an_update(node: Node) -> None:
+    node.outdated = ("certificates",)
+    result = EmbeddedClusterProvider().diff("dev", STATE, INPUTS)
+    assert (result.changes, result.replaces) == (True, [])
 
 
 def test_create_boots_what_was_asked_for(node: Node, capsys: pytest.CaptureFixture[str]) -> None:

@@ -50,6 +50,43 @@ def test_kubeadm_gets_addresses_images_and_one_kubelet(node: config.NodeConfig) 
     assert kubelet["systemReserved"] == {"memory": str(2**30), "cpu": "500m"}
 
 
+def test_certificates_live_a_year_and_their_authorities_ten(node: config.NodeConfig) -> None:
+    _, cluster, kubelet = yaml.safe_load_all(config.kubeadm(node))
+    assert cluster["certificateValidityPeriod"] == "8760h"
+    assert cluster["caCertificateValidityPeriod"] == "87600h"
+    signing = {"name": "cluster-signing-duration", "value": "8760h"}
+    assert signing in cluster["controllerManager"]["extraArgs"]
+    assert kubelet["rotateCertificates"] is True
+    # What the kubelet asks for must be granted by somebody
+    (binding,) = [
+        document
+        for document in yaml.safe_load_all(addons.manifests(IMAGES, node.subnets, "/v"))
+        if document["metadata"]["name"] == "kubeadm:node-autoapprove-certificate-rotation"
+    ]
+    assert binding["roleRef"]["name"].endswith("certificatesigningrequests:selfnodeclient")
+    assert binding["subjects"][0]["name"] == "system:nodes"
+
+
+def test_the_node_has_its_own_files_to_look_names_up_in(node: config.NodeConfig) -> None:
+    files = json.loads(config.supervisor(node))["files"]
+    protocols = dict(line.split()[:2] for line in files["/etc/protocols"].splitlines())
+    # What kube-proxy writes into its maps, and what nft prints beside it
+    assert (protocols["tcp"], protocols["udp"], protocols["sctp"]) == ("6", "17", "132")
+    assert "protocols: files" in files["/etc/nsswitch.conf"]
+    assert "https 443/tcp" in files["/etc/services"]
+    assert len(files["/etc/machine-id"]) == 33
+    other = config.etc("test", node.subnets)
+    assert other["/etc/machine-id"] != files["/etc/machine-id"]
+    assert not [bind for bind in config.host_root().binds if bind["target"] in files]
+
+
+def test_add_ons_are_applied_again_when_they_have_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = addons.revision()
+    assert before == addons.revision()
+    monkeypatch.setattr(addons, "_MANIFESTS", addons._MANIFESTS[:-1])
+    assert addons.revision() != before
+
+
 def test_images_are_never_collected_or_pulled(node: config.NodeConfig) -> None:
     assert config.kubelet(node)["imageGCHighThresholdPercent"] == 100
     init = next(iter(yaml.safe_load_all(config.kubeadm(node))))

@@ -14,6 +14,7 @@ from mlops_infra.node.images import (
     clone,
     read_archive,
     seed_key,
+    superfluous,
 )
 
 
@@ -122,3 +123,20 @@ def test_a_clone_shares_layers_and_owns_its_databases(tmp_path: Path) -> None:
     assert not copy.samefile(database)
     copy.write_text("clone")
     assert database.read_text() == "seed"
+
+
+def test_old_versions_of_images_go_but_the_last_two_and_what_runs() -> None:
+    held = [f"docker.io/local/flights:{version}" for version in range(1, 8)]
+    held += ["docker.io/local/mlflow:1", "registry.k8s.io/pause:3", "docker.io/users/flights:1"]
+    gone = superfluous(
+        held,
+        wanted=["docker.io/local/flights:7", "docker.io/local/mlflow:2"],
+        used=["docker.io/local/flights:2", "registry.k8s.io/pause:3"],
+        earlier=[
+            "docker.io/local/flights:6",
+            "docker.io/local/mlflow:1",
+            "docker.io/local/flights:5",
+            "docker.io/local/flights:4",
+        ],
+    )
+    assert gone == tuple(f"docker.io/local/flights:{version}" for version in (1, 3, 4))

@@ -1,9 +1,13 @@
 import dataclasses
 import ipaddress
+import os
+import shutil
 from pathlib import Path
 
 import pytest
 
+from mlops_infra.node import config, preflight
+from mlops_infra.node.limits import Limit
 from mlops_infra.node.network import UsedNetwork
 from mlops_infra.node.preflight import GIB, Facts, file_system_of, problems
 from mlops_infra.node.spec import NodeSpec
@@ -32,6 +36,15 @@ GOOD = Facts(
 SPEC = NodeSpec(name="dev")
 
 
+FEW_INSTANCES = Limit(
+    what="inotify instances of root",
+    limit=128,
+    used=120,
+    needed=40,
+    remedy="sysctl -w fs.inotify.max_user_instances={}",
+)
+
+
 def test_a_good_machine_has_no_problems() -> None:
     assert problems(SPEC, GOOD) == ()
 
@@ -46,7 +59,9 @@ def test_a_good_machine_has_no_problems() -> None:
         ({"missing_plugins": ("ptp",)}, "CNI plugins not made yet: ptp", "make toolchain"),
         ({"failed_trials": ("overlayfs",)}, "overlayfs does not work", "modprobe overlay"),
         ({"failed_trials": ("nftables",)}, "nftables does not work", "modprobe"),
+        ({"failed_trials": ("nft -j",)}, "nft -j does not work", "package nftables"),
         ({"failed_trials": ("namespaces",)}, "namespaces", "outside a restricted container"),
+        ({"limits": (FEW_INSTANCES,)}, "120 of 128 inotify", "fs.inotify.max_user_instances=200"),
         ({"missing_controllers": ("memory",)}, "not offered: memory", "cgroup_enable="),
         ({"state_file_system": "overlay"}, "/state is on overlay", "MLOPS_STATE"),
         ({"state_file_system": "fuse.sshfs"}, "/state is on fuse.sshfs", "MLOPS_STATE"),
@@ -99,6 +114,38 @@ def test_a_cluster_that_starts_again_needs_the_network_that_it_has() -> None:
     assert problems(SPEC, taken) == ()
     (found,) = problems(SPEC, taken, given_network="10.210.0.0/16")
     assert "docker0" in found
+
+
+def test_a_cluster_that_starts_again_is_not_refused_for_want_of_room() -> None:
+    # It has to run before anything in it can be removed
+    tight = dataclasses.replace(GOOD, state_free=0, cache_free=0, limits=(FEW_INSTANCES,))
+    assert problems(SPEC, tight, given_network="10.210.0.0/16") == ()
+    assert len(problems(SPEC, tight)) == 3
+
+
+def test_the_memory_of_a_broken_cluster_is_free_for_its_next_start() -> None:
+    tight = dataclasses.replace(GOOD, memory_available=GIB // 4)
+    (found,) = problems(SPEC, tight, given_network="10.210.0.0/16")
+    assert "0.2 GiB of memory available" in found
+    own = dataclasses.replace(tight, memory_own=GIB)
+    assert problems(SPEC, own, given_network="10.210.0.0/16") == ()
+
+
+needs_namespaces = pytest.mark.skipif(
+    os.geteuid() != 0 or shutil.which("nft") is None, reason="needs root and nft"
+)
+
+
+@needs_namespaces
+def test_nft_reads_back_what_it_wrote_in_a_root_like_a_nodes() -> None:
+    assert preflight.reads_maps_back()
+
+
+@needs_namespaces
+def test_without_the_names_of_protocols_preflight_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(config.LOOK_UPS, "/etc/protocols")
+    assert not preflight.reads_maps_back()
+    assert preflight.try_kernel() == ("nft -j",)
 
 
 MOUNTS = """\

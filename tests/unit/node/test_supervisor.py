@@ -84,17 +84,36 @@ def test_a_log_is_bounded_while_its_program_goes_on_writing(
     go_on = tmp_path / "go-on"
     script = f"printf '%200s' first; while [ ! -e {go_on} ]; do sleep 0.02; done; echo second"
     one = program(tmp_path, ["/bin/sh", "-c", script])
-    one.bound_log()
+    supervisor.bound_log(one.log)
     one.start(time.monotonic())
     deadline = time.monotonic() + 10
     while not one.log.exists() or one.log.stat().st_size < 200:
         assert time.monotonic() < deadline
         time.sleep(0.02)
-    one.bound_log()
+    supervisor.bound_log(one.log)
     go_on.touch()
     wait_for(one)
     assert one.log.read_text() == "second\n"
     assert one.log.with_suffix(".log.1").read_text().strip() == "first"
+
+
+def test_the_supervisors_own_log_is_bounded_as_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "LOG_LIMIT", 100)
+    own = tmp_path / "supervisor.log"
+    own.write_text("x" * 200)
+    one = program(tmp_path, ["/bin/true"])
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, supervisor.WATCHED)
+    monkeypatch.setattr(supervisor, "shut_down", lambda _: None)
+    try:
+        os.kill(os.getpid(), signal.SIGTERM)
+        supervisor.supervise([one], own)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    os.waitpid(one.pid, 0)
+    assert own.read_text() == ""
+    assert own.with_suffix(".log.1").stat().st_size == 200
 
 
 def test_it_refuses_to_run_as_anything_but_the_first_process(
