@@ -232,33 +232,47 @@ class Node:
         path = self._state.kubernetes / Path(config.KUBE_PROXY_KUBECONFIG).name
         certificates.write_secret(path, self._kubeconfig_of(pid, "system:kube-proxy"))
 
-    def renew_certificates(self, pid: int) -> None:
+    def renew_certificates(self, pid: int) -> bool:
         """Make anew everything that the cluster's authorities have signed, but no authority.
 
-        Who runs already takes notice only when it is started again.
+        Who runs already takes notice only when it is started again. True if the kubelet, which
+        renews its own, was given new ones too.
         """
         run([*self._kubeadm(pid), "certs", "renew", "all", *_KUBEADM_CONFIG])
         self.give_kube_proxy_credentials(pid)
-        if certificates.kubelet_is_due(self._state):
-            name = f"system:node:{self._config.spec.name}"
-            kubeconfig = self._kubeconfig_of(pid, name, "--org=system:nodes")
-            certificates.give_kubelet(self._state, kubeconfig)
+        if not certificates.kubelet_is_due(self._state):
+            return False
+        name = f"system:node:{self._config.spec.name}"
+        kubeconfig = self._kubeconfig_of(pid, name, "--org=system:nodes")
+        certificates.give_kubelet(self._state, kubeconfig)
+        return True
 
     def restart_control_plane(self, pid: int) -> None:
-        """End the control plane's containers; the kubelet starts them again."""
+        """End who reads its certificates only when it starts; returns when the API serves again.
+
+        The kubelet starts them anew. etcd reads its files for each connection, and an API server
+        that has lost it takes half a minute to end.
+        """
         ctr = [*self.ctr(pid), "--namespace", images.NAMESPACE]
         argv = [*ctr, "containers", "list", "--quiet"]
         static = run([*argv, 'labels."io.kubernetes.pod.namespace"==kube-system']).split()
-        control_plane = {
+        programs = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
+        wanted = {
             container
-            for name in ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
+            for name in programs
             for container in run([*argv, f'labels."io.kubernetes.container.name"=={name}']).split()
             if container in static
         }
-        running = run([*ctr, "tasks", "list"]).splitlines()[1:]
-        for task, _process, status in (line.split() for line in running):
-            if task in control_plane and status == "RUNNING":
-                run([*ctr, "tasks", "kill", "--signal", "SIGTERM", task])
+
+        def running() -> set[str]:
+            rows = [line.split() for line in run([*ctr, "tasks", "list"]).splitlines()[1:]]
+            return wanted & {task for task, _pid, status in rows if status == "RUNNING"}
+
+        for task in running():
+            run([*ctr, "tasks", "kill", "--signal", "SIGTERM", task])
+        self._await(lambda: not running(), "the control plane's end", seconds=90, pause=0.5)
+        client = ApiClient(self._state.kubeconfig.read_text())
+        self._await(client.ready, "the API server", seconds=180, pause=0.5)
 
     def renew_files(self, pid: int) -> bool:
         """Give a running node's root the files of /etc that it lacks; True if there were any."""

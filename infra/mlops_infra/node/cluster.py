@@ -503,12 +503,14 @@ def _renew(record: Record, folder: StateFolder, node: boot.Node, timer: _Timer) 
             node.restart_program("kube-proxy")
     if certificates.renewal_is_due(folder):
         with timer("certificates"):
-            node.renew_certificates(pid)
+            kubelet = node.renew_certificates(pid)
             node.restart_control_plane(pid)
             began = time.time()
-            for program in ("kubelet", "kube-proxy"):
-                node.restart_program(program)
-            node.await_ready(seconds=180, since=began)
+            # Not before the API serves: a kubelet that starts without it waits ever longer
+            if kubelet:
+                node.restart_program("kubelet")
+            node.restart_program("kube-proxy")
+            node.await_ready(seconds=180, since=began if kubelet else 0)
 
 
 def _recovers(record: Record, folder: StateFolder, node: boot.Node) -> bool:
