@@ -284,16 +284,17 @@ class Store:
 
 def _in_order(pages: Any) -> Iterator[dict[str, Any]]:
     """Return versions and marks of deletions, those of each key together, the oldest first."""
-    held: dict[str, list[dict[str, Any]]] = {}
+    held: dict[str, dict[str, dict[str, Any]]] = {}
     for page in pages:
         for found in [*page.get("Versions", []), *page.get("DeleteMarkers", [])]:
-            held.setdefault(found["Key"], []).append(dict(found))
+            # By version: some gateways begin a page with the end of the one before.
+            held.setdefault(found["Key"], {})[found["VersionId"]] = dict(found)
         # The next page may go on with the versions of this key.
         cut = page.get("NextKeyMarker") if page.get("IsTruncated") else None
         for key in [key for key in held if key != cut]:
-            yield from _oldest_first(held.pop(key))
+            yield from _oldest_first([*held.pop(key).values()])
     for versions in held.values():
-        yield from _oldest_first(versions)
+        yield from _oldest_first([*versions.values()])
 
 
 def _oldest_first(versions: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
