@@ -49,6 +49,8 @@ def client(connection: Connection) -> "S3Client":
     from botocore.config import Config  # noqa: PLC0415
 
     own = direct.is_private(connection.endpoint)
+    # An empty mapping would mean: those of the environment. The stubs know no None in it.
+    no_proxies: Any = {"http": None, "https": None}
     session = boto3.session.Session(
         botocore_session=_isolated_session() if own else None,
         aws_access_key_id=connection.access_key,
@@ -63,8 +65,7 @@ def client(connection: Connection) -> "S3Client":
             read_timeout=60,
             retries={"max_attempts": 4, "mode": "standard"},
             s3={"addressing_style": "path", "us_east_1_regional_endpoint": "regional"},
-            # An empty mapping would mean: those of the environment.
-            proxies={"http": None, "https": None} if own else None,
+            proxies=no_proxies if own else None,
             # Newer defaults add trailing checksums that not every gateway understands.
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
