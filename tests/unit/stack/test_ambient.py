@@ -15,26 +15,7 @@ from mlops_infra import direct, object_store
 from mlops_stack import ambient, environment, probes
 from mlops_toolchain import layout
 from mlops_workloads.pipelines_api import PipelinesApi
-
-_NOBODY = "http://127.0.0.1:9"
-PROXIES = {
-    variable: _NOBODY
-    for name in ("http_proxy", "https_proxy", "all_proxy")
-    for variable in (name, name.upper())
-}
-_AWS = (
-    *("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN", "SECURITY_TOKEN", "PROFILE"),
-    *("DEFAULT_PROFILE", "CONFIG_FILE", "SHARED_CREDENTIALS_FILE", "CA_BUNDLE", "REGION"),
-    *("DEFAULT_REGION", "ENDPOINT_URL", "ENDPOINT_URL_S3", "DEFAULTS_MODE", "RETRY_MODE"),
-    *("MAX_ATTEMPTS", "S3_US_EAST_1_REGIONAL_ENDPOINT", "STS_REGIONAL_ENDPOINTS"),
-    *("REQUEST_CHECKSUM_CALCULATION", "RESPONSE_CHECKSUM_VALIDATION", "DATA_PATH"),
-)
-NONSENSE = {
-    **PROXIES,
-    **{f"AWS_{name}": "nonsense" for name in _AWS},
-    **dict.fromkeys(("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"), "/nonsense"),
-    **{"MLFLOW_TRACKING_URI": _NOBODY, "KUBECONFIG": "/nonsense", "LANG": "C", "LC_ALL": "C"},
-}
+from tests.unit.nonsense import NOBODY, NONSENSE
 
 
 @pytest.fixture
@@ -173,7 +154,7 @@ def test_a_store_is_asked_for_its_buckets_with_its_keys(store: str) -> None:
 
 
 def test_what_is_refused_is_named_with_the_remedy() -> None:
-    problem = probes.of({"kubeflow_url": _NOBODY})["Kubeflow API"]()
+    problem = probes.of({"kubeflow_url": NOBODY})["Kubeflow API"]()
     assert problem == "does not answer (ConnectError); run `make up` to restart it"
 
 
