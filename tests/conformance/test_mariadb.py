@@ -170,3 +170,56 @@ def test_a_conversion_that_was_killed_is_made_up_for(server: Server) -> None:
             assert server.ask(f"SELECT COUNT(*) FROM {table}") == "2001"
         names = "SELECT COUNT(*) FROM Context WHERE name LIKE '航班 %'"
         assert server.ask(names, database="metadb") == "2000"
+
+
+_UNGUARDED = """
+exec mariadbd --no-defaults --datadir="$VOLUME/data" --socket="$RUN/mariadb.sock" --port="$PORT" \
+  --skip-name-resolve --skip-grant-tables --performance-schema=OFF
+"""
+
+
+@pytest.fixture
+def used(server: Server) -> Server:
+    """Return a stopped server whose own tables lack one, as an older version's would."""
+    with server.running():
+        server.ask("CREATE TABLE kept (name TEXT); INSERT INTO kept VALUES ('a run')")
+    with server.running("sh", "-c", _UNGUARDED):
+        server.ask("DROP TABLE gtid_slave_pos", database="mysql")
+    return server
+
+
+def _tables(server: Server) -> str:
+    with server.running("sh", "-c", _UNGUARDED):
+        return server.ask("SHOW TABLES LIKE 'gtid_slave_pos'", database="mysql")
+
+
+def test_files_of_an_older_version_are_upgraded_after_a_copy(used: Server) -> None:
+    noted = used.volume / "data/mysql_upgrade_info"
+    now = noted.read_text()
+    noted.write_text("10.6.12-MariaDB")
+
+    with used.running():
+        assert used.ask("SELECT name FROM kept") == "a run"
+
+    assert "bringing the tables from MariaDB 10.6 to " in used.log
+    assert noted.read_text().strip() == now.strip()
+    assert _tables(used) == "gtid_slave_pos"
+    copy = used.volume / "data.10.6"
+    assert (copy / "mlpipeline/kept.ibd").stat().st_size
+    assert not (copy / "mysql/gtid_slave_pos.frm").exists()
+
+
+def test_files_of_this_version_are_left_alone(used: Server) -> None:
+    before = used.log
+    with used.running():
+        pass
+    assert "bringing the tables" not in used.log.removeprefix(before)
+    assert not _tables(used)
+
+
+def test_files_of_a_newer_version_are_refused_and_stay(used: Server) -> None:
+    (used.volume / "data/mysql_upgrade_info").write_text("99.1.2-MariaDB")
+    process = used.command("sh", str(mariadb.START))
+    assert process.wait(60) == 1
+    assert "the files are of MariaDB 99.1, and this is 10." in used.log
+    assert not _tables(used)
