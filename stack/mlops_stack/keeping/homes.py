@@ -161,8 +161,8 @@ class Homes:
         gone = ("delete", "pod", where, name, "--ignore-not-found", "--grace-period=1")
         # One of a command that was killed.
         self._pods.run(volume.label, *gone, "--wait=true")
-        manifest = _manifest(name, volume, image=self._image(), node=self._node(volume))
-        with io.BytesIO(json.dumps(manifest).encode()) as text:
+        reader = manifest(name, volume, image=self._image(), node=self._node(volume))
+        with io.BytesIO(json.dumps(reader).encode()) as text:
             self._pods.feed(volume.label, text, "create", "--filename=-")
         try:
             self._pods.run(
@@ -189,7 +189,15 @@ class Homes:
         return next((str(pod["spec"]["nodeName"]) for pod in pods if "nodeName" in pod["spec"]), "")
 
 
-def _manifest(name: str, volume: Volume, *, image: str, node: str) -> dict[str, Any]:
+def manifest(name: str, volume: Volume, *, image: str, node: str) -> dict[str, Any]:
+    """Return the Pod that reads a volume.
+
+    Args:
+        name: its name.
+        volume: the volume.
+        image: an image with Python.
+        node: where it runs; empty for any.
+    """
     spec = volume.spec
     return {
         "apiVersion": "v1",
