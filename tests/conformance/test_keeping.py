@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -34,11 +35,11 @@ def pods(kubeconfig: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
     monkeypatch.setattr(layout, "bin_dir", lambda: Path(kubectl).parent)
     monkeypatch.setattr(environment, "state_dir", lambda: tmp_path)
     found = Pods(kubeconfig)
+    # Other suites have definitions of the same names, and may not have waited for their end.
+    gone = ("delete", "crd", *_DEFINITIONS, "--ignore-not-found", "--wait=true")
+    found.run("definitions", *gone)
     yield found
-    # Other suites have definitions of the same names.
-    found.run("definitions", "delete", "crd", *_DEFINITIONS, "--ignore-not-found", "--wait=true")
-    for name in ("notebooks", "kubeflow"):
-        found.run(name, "delete", "namespace", name, "--ignore-not-found", "--wait=false")
+    found.run("definitions", *gone)
 
 
 def _create(pods: Pods, tmp_path: Path, *objects: dict[str, Any]) -> None:
@@ -89,21 +90,21 @@ def test_the_pod_that_reads_a_home_is_admitted_where_notebooks_are(
     _create(
         pods,
         tmp_path,
-        _namespace("notebooks", **{"pod-security.kubernetes.io/enforce": "restricted"}),
+        _namespace("team", **{"pod-security.kubernetes.io/enforce": "restricted"}),
         _definition("Notebook", "kubeflow.org"),
     )
-    pods.run("definition", "wait", "crd/notebooks.kubeflow.org", "--for=condition=Established")
+    _wait_established(pods, "notebooks.kubeflow.org")
     spec = pod("notebook", "an-image", "environment", "token", "home-1")
     _create(
         pods,
         tmp_path,
         _object(
-            *("Notebook", "kubeflow.org", "notebooks", "notebook"),
+            *("Notebook", "kubeflow.org", "team", "notebook"),
             spec={"template": {"spec": spec}},
         ),
     )
     (volume,) = Homes(pods).volumes()
-    assert (volume.label, volume.claim) == ("notebooks/notebook (home)", "home-1")
+    assert (volume.label, volume.claim) == ("team/notebook (home)", "home-1")
     file = tmp_path / "pod.json"
     file.write_text(json.dumps(manifest("keeping-1", volume, image="mlflow:1", node="")))
     # Another one of no user's would be refused.
@@ -134,8 +135,7 @@ def test_schedules_stop_and_what_goes_on_is_known(pods: Pods, tmp_path: Path) ->
             },
         ),
     )
-    for name in ("scheduledworkflows.kubeflow.org", "workflows.argoproj.io"):
-        pods.run("definition", "wait", f"crd/{name}", "--for=condition=Established")
+    _wait_established(pods, "scheduledworkflows.kubeflow.org", "workflows.argoproj.io")
     # Without a schedule there is nothing to stop.
     at_rest.suspend("s", pods)
     assert _replicas(pods) == 1
@@ -154,6 +154,19 @@ def test_schedules_stop_and_what_goes_on_is_known(pods: Pods, tmp_path: Path) ->
         assert _replicas(pods) == 0
         assert at_rest.unfinished(pods) == ["run a run ü"]
     assert _replicas(pods) == 1
+
+
+def _wait_established(pods: Pods, *names: str) -> None:
+    # `kubectl wait` refuses a definition that has no conditions yet.
+    end = time.monotonic() + 30
+    for name in names:
+        while True:
+            (found,) = pods.get("crd", name)
+            conditions = (found.get("status") or {}).get("conditions") or []
+            if any(c["type"] == "Established" and c["status"] == "True" for c in conditions):
+                break
+            assert time.monotonic() < end, f"{name} is not established"
+            time.sleep(0.1)
 
 
 def _replicas(pods: Pods) -> int:
