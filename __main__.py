@@ -182,7 +182,6 @@ else:
                 secret_key=s3.secret_key,
             ),
             ephemeral=config.ephemeral,
-            artifact_expiry_days=config.artifact_expiry_days,
         ),
         # Their data goes with a cluster that is thrown away; elsewhere each deletion is checked.
         cluster.object_options() if config.ephemeral else None,
@@ -214,6 +213,7 @@ if config.layers == "all":
             buckets=buckets,
             image=cluster.image(mlflow_image),
             storage_size=config.mlflow_storage_size,
+            artifact_expiry_days=config.artifact_expiry_days,
         ),
     )
 

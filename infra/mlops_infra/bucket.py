@@ -24,7 +24,7 @@ class BucketNotEmptyError(Exception):
 
 
 _CONNECTION = ("endpoint", "region", "access_key", "secret_key")
-_OUTPUTS = ("versioning_status", "lifecycle_status")
+_OUTPUTS = ("versioning_status",)
 
 
 def _connection(props: dict[str, Any]) -> Connection:
@@ -63,7 +63,7 @@ class BucketProvider(ResourceProvider):
         return CreateResult(props["bucket"], self._apply(props))
 
     def update(self, _id: str, _olds: dict[str, Any], news: dict[str, Any]) -> UpdateResult:
-        """Bring versioning and lifecycle to what is wanted."""
+        """Bring versioning to what is wanted."""
         return UpdateResult(self._apply(news))
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
@@ -99,8 +99,7 @@ class BucketProvider(ResourceProvider):
         bucket = props["bucket"]
         object_store.create_bucket(client, bucket)
         versioning = object_store.set_versioning(client, bucket, enabled=props["versioning"])
-        lifecycle = object_store.set_expiry(client, bucket, days=int(props["expire_days"]))
-        return {**props, "versioning_status": versioning, "lifecycle_status": lifecycle}
+        return {**props, "versioning_status": versioning}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,7 +113,6 @@ class BucketArgs:
         access_key: S3 access key, secret.
         secret_key: S3 secret key, secret.
         versioning: whether old versions of objects are kept, where the store offers it.
-        expire_days: days after which objects expire; 0 keeps them.
         force_destroy: whether deletion may empty the bucket.
     """
 
@@ -124,7 +122,6 @@ class BucketArgs:
     access_key: pulumi.Input[str]
     secret_key: pulumi.Input[str]
     versioning: bool = False
-    expire_days: int = 0
     force_destroy: bool = False
 
 
@@ -134,12 +131,10 @@ class Bucket(Resource, module="mlops", name="Bucket"):
     Attributes:
         bucket: its name.
         versioning_status: Enabled, Suspended, Off or NotOffered.
-        lifecycle_status: Enabled, Off or NotOffered.
     """
 
     bucket: pulumi.Output[str]
     versioning_status: pulumi.Output[str]
-    lifecycle_status: pulumi.Output[str]
 
     def __init__(
         self, name: str, args: BucketArgs, opts: pulumi.ResourceOptions | None = None

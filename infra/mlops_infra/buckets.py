@@ -1,12 +1,18 @@
 """The stack's buckets."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Final
 from urllib.parse import SplitResult, urlsplit
 
 import pulumi
 
 from mlops_infra.bucket import Bucket, BucketArgs
+
+EXPIRING: Final = {"artifacts": "predictions/", "pipelines": "artifacts/"}
+"""What expires by its age alone, by bucket: the prefix of its keys.
+
+Of what MLflow keeps beside it, registered models stay, which only MLflow can tell.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,12 +64,10 @@ class BucketsArgs:
     Attributes:
         store: the S3 API that holds them.
         ephemeral: whether deletion may empty them.
-        artifact_expiry_days: days after which artifacts expire; 0 keeps them.
     """
 
     store: ObjectStore
     ephemeral: bool
-    artifact_expiry_days: int = 0
 
 
 class Buckets(pulumi.ComponentResource):
@@ -93,9 +97,9 @@ class Buckets(pulumi.ComponentResource):
         self._prefix = name
         self._args = args
         self.datasets = self._bucket("datasets")
-        self.artifacts = self._bucket("artifacts", expire_days=args.artifact_expiry_days)
+        self.artifacts = self._bucket("artifacts")
         self.models = self._bucket("models", versioning=True)
-        self.pipelines = self._bucket("pipelines", expire_days=args.artifact_expiry_days)
+        self.pipelines = self._bucket("pipelines")
         self.register_outputs(
             {
                 "datasets": self.datasets,
@@ -105,9 +109,7 @@ class Buckets(pulumi.ComponentResource):
             }
         )
 
-    def _bucket(
-        self, purpose: str, *, versioning: bool = False, expire_days: int = 0
-    ) -> pulumi.Output[str]:
+    def _bucket(self, purpose: str, *, versioning: bool = False) -> pulumi.Output[str]:
         """Make one bucket and return its name; what differs between S3 gateways and AWS."""
         store = self._args.store
         return Bucket(
@@ -119,7 +121,6 @@ class Buckets(pulumi.ComponentResource):
                 access_key=store.access_key,
                 secret_key=store.secret_key,
                 versioning=versioning,
-                expire_days=expire_days,
                 force_destroy=self._args.ephemeral,
             ),
             pulumi.ResourceOptions(parent=self),

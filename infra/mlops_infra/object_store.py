@@ -185,32 +185,6 @@ def versioning_status(s3: "S3Client", bucket: str) -> str:
         raise
 
 
-def set_expiry(s3: "S3Client", bucket: str, *, days: int) -> str:
-    """Let objects expire after `days` (0: never); return Enabled, Off, or NotOffered."""
-    try:
-        if days == 0:
-            s3.delete_bucket_lifecycle(Bucket=bucket)
-            return "Off"
-        s3.put_bucket_lifecycle_configuration(
-            Bucket=bucket,
-            LifecycleConfiguration={
-                "Rules": [
-                    {
-                        "ID": "expire",
-                        "Status": "Enabled",
-                        "Filter": {"Prefix": ""},
-                        "Expiration": {"Days": days},
-                    }
-                ]
-            },
-        )
-    except ClientError as error:
-        if _code(error) in _NOT_OFFERED:
-            return "NotOffered"
-        raise
-    return "Enabled"
-
-
 def bucket_is_empty(s3: "S3Client", bucket: str) -> bool:
     """Return whether the bucket holds neither objects nor old versions."""
     return not has_object(s3, bucket) and not next(_versions(s3, bucket), None)

@@ -6,13 +6,14 @@ from pathlib import Path
 import pulumi
 import pulumi_kubernetes as kubernetes
 
-from mlops_infra.buckets import Buckets
+from mlops_infra.buckets import EXPIRING, Buckets
 from mlops_infra.cluster import Cluster
 from mlops_infra.pod_security import RESTRICTED_CONTAINER, restricted_pod
 
 _NAMESPACE = "mlflow"
 _PORT = 5000
 _DATABASE = "/data/mlflow.db"
+_EXPIRE = Path(__file__).with_name("expire_artifacts.py")
 _UPGRADE = Path(__file__).with_name("mlflow_upgrade.py")
 # How clients reach it: by a port-forward, and from Pods by the Service's names. Whole names, since
 # MLflow's own default `10.*` is also the beginning of names that anybody may register.
@@ -36,12 +37,15 @@ class MlflowArgs:
         buckets: where the artifacts go; only the server holds the keys.
         image: reference of its image.
         storage_size: size of the database's volume, as a Kubernetes quantity.
+        artifact_expiry_days: days after which artifacts are deleted, but for those of registered
+            models; 0 keeps them.
     """
 
     cluster: Cluster
     buckets: Buckets
     image: str
     storage_size: str
+    artifact_expiry_days: int = 0
 
 
 class Mlflow(pulumi.ComponentResource):
@@ -131,6 +135,25 @@ class Mlflow(pulumi.ComponentResource):
         self.cluster_url = f"http://mlflow.{_NAMESPACE}.svc.cluster.local:{_PORT}"
         # The URL waits for the Deployment: an address nobody serves yet is of no use.
         self.url = args.cluster.node_url(service.spec.ports[0].node_port, after=deployment.id)
+        if args.artifact_expiry_days:
+            kubernetes.batch.v1.CronJob(
+                f"{name}-expiry",
+                metadata={"namespace": namespace.metadata.name, "labels": labels},
+                spec={
+                    "schedule": "17 3 * * *",
+                    "concurrency_policy": "Forbid",
+                    "successful_jobs_history_limit": 1,
+                    "failed_jobs_history_limit": 1,
+                    "job_template": {
+                        "spec": {
+                            "backoff_limit": 2,
+                            "active_deadline_seconds": 3600,
+                            "template": {"spec": _expiry_pod(args, secret, self.cluster_url)},
+                        }
+                    },
+                },
+                opts=child,
+            )
         self.register_outputs({"url": self.url})
 
 
@@ -147,6 +170,56 @@ def _at_any_port(scheme: str, node_address: pulumi.Output[str]) -> pulumi.Output
         return ",".join([*own, *(f"{name.replace('[', '[[]', 1)}:*" for name in own)])
 
     return node_address.apply(patterns)
+
+
+def _expiry_pod(
+    args: MlflowArgs, secret: pulumi.Output[str] | None, tracking: str
+) -> kubernetes.core.v1.PodSpecArgsDict:
+    store, buckets = args.buckets.store, args.buckets
+    artifacts = pulumi.Output.format("s3://{0}/mlflow/", buckets.artifacts)
+    # S3 itself deletes what needs no look into the registry; the gateway has no such rules.
+    others: list[pulumi.Input[str]] = [
+        pulumi.Output.format("s3://{0}/{1}", bucket, prefix)
+        for bucket, prefix in (
+            (buckets.artifacts, EXPIRING["artifacts"]),
+            (buckets.pipelines, EXPIRING["pipelines"]),
+        )
+        if not store.keyless
+    ]
+    environment: dict[str, pulumi.Input[str]] = {
+        "MLFLOW_TRACKING_URI": tracking,
+        "AWS_DEFAULT_REGION": store.region,
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "HOME": "/tmp",  # noqa: S108 - an emptyDir of the pod
+    }
+    return {
+        **restricted_pod(),
+        "restart_policy": "Never",
+        "containers": [
+            {
+                "name": "expire",
+                "image": args.image,
+                "image_pull_policy": "IfNotPresent",
+                "command": ["python3", "-c", _EXPIRE.read_text()],
+                "args": [
+                    str(args.artifact_expiry_days),
+                    store.cluster_endpoint,
+                    artifacts,
+                    artifacts,
+                    *others,
+                ],
+                "env_from": [{"secret_ref": {"name": secret}}] if secret else [],
+                "env": [{"name": name, "value": value} for name, value in environment.items()],
+                "security_context": RESTRICTED_CONTAINER,
+                "resources": {
+                    "requests": {"cpu": "50m", "memory": "256Mi"},
+                    "limits": {"memory": "1Gi"},
+                },
+                "volume_mounts": [{"name": "tmp", "mount_path": "/tmp"}],  # noqa: S108
+            }
+        ],
+        "volumes": [{"name": "tmp", "empty_dir": {}}],
+    }
 
 
 def _pod(

@@ -177,6 +177,15 @@ class Settings(BaseModel):
     expires: Annotated[str, AfterValidator(_expiry)] = "never"
 
     @model_validator(mode="after")
+    def _expiry_has_who_acts(self) -> Self:
+        if self.artifact_expiry_days and self.layers == "infra" and self.cluster_provider != "eks":
+            raise ValueError(
+                "artifactExpiryDays does nothing without MLflow, beside which old artifacts are "
+                "deleted; set layers to all, or remove artifactExpiryDays"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _provider_has_what_it_needs(self) -> Self:
         foreign: tuple[str, ...] = ("kubeconfig", "kube_context", "node_address")
         if self.cluster_provider == "eks":

@@ -7,7 +7,7 @@ import pulumi
 import pulumi_aws as aws
 
 from mlops_infra.aws.account import Account
-from mlops_infra.buckets import Buckets, BucketsArgs, ObjectStore
+from mlops_infra.buckets import EXPIRING, Buckets, BucketsArgs, ObjectStore
 
 
 def object_store(region: str, endpoint: str = "") -> ObjectStore:
@@ -41,12 +41,15 @@ class AwsBucketsArgs(BucketsArgs):
         key_arn: key that encrypts them.
         key: the key, which goes after them: without it nobody reads what they hold.
         noncurrent_days: days that replaced versions of objects are kept.
+        artifact_expiry_days: days after which what needs no look into the registry expires; 0
+            keeps it.
     """
 
     account: Account
     key_arn: pulumi.Output[str]
     key: pulumi.Resource
     noncurrent_days: int
+    artifact_expiry_days: int
 
 
 class AwsBuckets(Buckets):
@@ -61,9 +64,7 @@ class AwsBuckets(Buckets):
         self._logs: tuple[aws.s3.Bucket, aws.s3.BucketPolicy] | None = None
         super().__init__(name, args, pulumi.ResourceOptions.merge(args.account.options(), opts))
 
-    def _bucket(
-        self, purpose: str, *, versioning: bool = False, expire_days: int = 0
-    ) -> pulumi.Output[str]:
+    def _bucket(self, purpose: str, *, versioning: bool = False) -> pulumi.Output[str]:
         # Versions are kept of all, not only of models: on S3 they cost what they hold.
         del versioning
         if self._logs is None:
@@ -101,8 +102,8 @@ class AwsBuckets(Buckets):
                 ),
             )
         ]
-        if expire_days:
-            rules.append(_expiry(expire_days))
+        if self._aws.artifact_expiry_days and purpose in EXPIRING:
+            rules.append(_expiry(self._aws.artifact_expiry_days, prefix=EXPIRING[purpose]))
         aws.s3.BucketLifecycleConfiguration(
             f"{name}-lifecycle",
             bucket=bucket.id,
@@ -175,11 +176,11 @@ class AwsBuckets(Buckets):
         return bucket, policy
 
 
-def _expiry(days: int) -> aws.s3.BucketLifecycleConfigurationRuleArgs:
+def _expiry(days: int, *, prefix: str = "") -> aws.s3.BucketLifecycleConfigurationRuleArgs:
     return aws.s3.BucketLifecycleConfigurationRuleArgs(
         id="expire",
         status="Enabled",
-        filter=aws.s3.BucketLifecycleConfigurationRuleFilterArgs(prefix=""),
+        filter=aws.s3.BucketLifecycleConfigurationRuleFilterArgs(prefix=prefix),
         expiration=aws.s3.BucketLifecycleConfigurationRuleExpirationArgs(days=days),
     )
 

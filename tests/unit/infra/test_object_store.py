@@ -26,7 +26,6 @@ PROPS: dict[str, Any] = {
     "access_key": "testing",
     "secret_key": "testing",
     "versioning": True,
-    "expire_days": 0,
     "force_destroy": False,
 }
 
@@ -51,15 +50,13 @@ def stub() -> Iterator[Stubber]:
 
 
 @pytest.mark.parametrize("code", ["NotImplemented", "VersioningNotConfigured", "MethodNotAllowed"])
-def test_a_store_without_versioning_or_lifecycle_says_so(stub: Stubber, code: str) -> None:
+def test_a_store_without_versioning_says_so(stub: Stubber, code: str) -> None:
     s3 = stub.client
     stub.add_client_error("get_bucket_versioning", code)
     assert object_store.set_versioning(s3, "b", enabled=True) == "NotOffered"
     stub.add_response("get_bucket_versioning", {})
     stub.add_client_error("put_bucket_versioning", code)
     assert object_store.set_versioning(s3, "b", enabled=True) == "NotOffered"
-    stub.add_client_error("put_bucket_lifecycle_configuration", code)
-    assert object_store.set_expiry(s3, "b", days=3) == "NotOffered"
     stub.add_response("list_objects_v2", {"Name": "b", "KeyCount": 0})
     stub.add_client_error("list_object_versions", code)
     assert object_store.bucket_is_empty(s3, "b")
@@ -67,12 +64,10 @@ def test_a_store_without_versioning_or_lifecycle_says_so(stub: Stubber, code: st
 
 def test_any_other_refusal_is_an_error(stub: Stubber) -> None:
     s3 = stub.client
-    for method in ("get_bucket_versioning", "delete_bucket_lifecycle", "head_bucket"):
+    for method in ("get_bucket_versioning", "head_bucket"):
         stub.add_client_error(method, "AccessDenied", http_status_code=403)
     with pytest.raises(ClientError, match="AccessDenied"):
         object_store.set_versioning(s3, "b", enabled=True)
-    with pytest.raises(ClientError, match="AccessDenied"):
-        object_store.set_expiry(s3, "b", days=0)
     with pytest.raises(ClientError, match="AccessDenied"):
         object_store.bucket_exists(s3, "b")
 
@@ -178,14 +173,11 @@ def test_a_store_without_versioning_is_no_drift() -> None:
     assert BucketProvider().diff("models", olds, PROPS).changes is False
 
 
-def test_update_takes_versioning_and_expiry_back(s3: Any) -> None:
+def test_update_takes_versioning_back(s3: Any) -> None:
     provider = BucketProvider()
-    outs = provider.create({**PROPS, "expire_days": 5}).outs
-    assert outs["lifecycle_status"] == "Enabled"
+    outs = provider.create(PROPS).outs
     updated = provider.update("models", outs, {**PROPS, "versioning": False}).outs
-    assert (updated["versioning_status"], updated["lifecycle_status"]) == ("Suspended", "Off")
-    with pytest.raises(ClientError, match="NoSuchLifecycleConfiguration"):
-        s3.get_bucket_lifecycle_configuration(Bucket="models")
+    assert updated["versioning_status"] == "Suspended"
 
 
 @given(st.text(max_size=70))

@@ -3,12 +3,12 @@
 import pulumi
 
 from mlops_infra.buckets import Buckets, BucketsArgs, ObjectStore
-from mlops_platform import mlflow_upgrade
+from mlops_platform import expire_artifacts, mlflow_upgrade
 from mlops_platform.mlflow import Mlflow, MlflowArgs
 from tests.unit import recording
 
 
-def test_tables_are_upgraded_before_the_server_opens_them() -> None:
+def _recorded(artifact_expiry_days: int = 0) -> recording.Recorder:
     def program() -> None:
         text = pulumi.Output.from_input("text")
         store = ObjectStore(
@@ -26,10 +26,15 @@ def test_tables_are_upgraded_before_the_server_opens_them() -> None:
                 buckets=Buckets("buckets", BucketsArgs(store=store, ephemeral=True)),
                 image="local/mlflow:1",
                 storage_size="2Gi",
+                artifact_expiry_days=artifact_expiry_days,
             ),
         )
 
-    (deployment,) = recording.run(program).of(":Deployment")
+    return recording.run(program)
+
+
+def test_tables_are_upgraded_before_the_server_opens_them() -> None:
+    (deployment,) = _recorded().of(":Deployment")
     pod = deployment.inputs["spec"]["template"]["spec"]
 
     (step,), (server,) = pod["initContainers"], pod["containers"]
@@ -42,3 +47,27 @@ def test_tables_are_upgraded_before_the_server_opens_them() -> None:
     assert {"name": "_MLFLOW_SERVER_FILE_STORE", "value": f"sqlite:///{database}"} in server["env"]
     # As the namespace demands.
     assert step["securityContext"] == server["securityContext"]
+
+
+def test_old_artifacts_are_deleted_once_a_day_where_that_is_asked_for() -> None:
+    assert not _recorded().of(":CronJob")
+    recorded = _recorded(30)
+    (server,) = recorded.of(":Deployment")
+    (job,) = recorded.of(":CronJob")
+    pod = job.inputs["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    assert container["image"] == "local/mlflow:1"
+    _, _, text = container["command"]
+    with open(expire_artifacts.__file__) as file:  # noqa: PTH123
+        assert text == file.read()
+    assert container["args"] == [
+        "30",
+        "http://s3.s3.svc.cluster.local:7070",
+        "s3://artifacts/mlflow/",
+        "s3://artifacts/mlflow/",
+        "s3://artifacts/predictions/",
+        "s3://pipelines/artifacts/",
+    ]
+    of_server = server.inputs["spec"]["template"]["spec"]
+    assert container["envFrom"] == of_server["containers"][0]["envFrom"]
+    assert container["securityContext"] == of_server["containers"][0]["securityContext"]

@@ -61,6 +61,7 @@ def test_a_pipeline_of_other_code_is_refused_with_the_remedy(
         ({"trainingMonths": "5-2"}, "between 1 and 11"),
         ({"objectStorageSize": "10 GB"}, "not a Kubernetes quantity"),
         ({"artifactExpiryDays": "-1"}, "greater than or equal to 0"),
+        ({"artifactExpiryDays": "30", "layers": "infra"}, "does nothing without MLflow"),
         ({"ephemeral": "perhaps"}, "valid boolean"),
         ({"clusterNetwork": "127.1.0.0/16"}, "private network"),
         ({"clusterNetwork": "10.0.0.0/8"}, "/16 to /20"),
