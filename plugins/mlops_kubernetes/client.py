@@ -290,9 +290,13 @@ class Client:
         server's when the server can show that it is one.
         """
         status = _typed(response)
-        if status is not None and status["kind"] == "Status":
-            return ApiError(response.status_code, status)
         path = response.request.url.path
+        if status is not None and status["kind"] == "Status":
+            error = ApiError(response.status_code, status)
+            # In a group of Kubernetes' own, an unknown version is a `Status` too. It names no
+            # object, as a missing object's does.
+            unnamed = error.says_not_found and not error.details.get("name")
+            return NotServedError(path) if unnamed else error
         if not await self._is_kubernetes():
             return self._foreign(response)
         if response.status_code == 404:

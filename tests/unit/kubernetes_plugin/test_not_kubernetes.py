@@ -29,7 +29,15 @@ CONFIG_MAP: dict[str, Any] = {
 }
 LIVE = {**CONFIG_MAP, "metadata": {**CONFIG_MAP["metadata"], "uid": "1", "resourceVersion": "1"}}
 GROUPS = {"kind": "APIGroupList", "apiVersion": "v1", "groups": []}
-NOT_FOUND = {"kind": "Status", "apiVersion": "v1", "reason": "NotFound", "code": 404}
+NOT_FOUND = {
+    "kind": "Status",
+    "apiVersion": "v1",
+    "reason": "NotFound",
+    "code": 404,
+    "details": {"name": "conf", "kind": "configmaps"},
+}
+# What the API server says of a version that one of Kubernetes' own groups does not have.
+NO_SUCH_VERSION = {**NOT_FOUND, "details": {"causes": [{"reason": "UnexpectedServerResponse"}]}}
 TEXT, JSON, HTML = "text/plain", "application/json", "text/html"
 
 
@@ -174,11 +182,12 @@ async def test_an_aggregated_api_that_is_down_is_an_answer_of_the_api_server() -
 
 
 async def test_a_path_that_the_api_server_does_not_know_is_no_missing_object() -> None:
-    with server(plain_404) as address:
-        client = Client(Access(server=address))
-        with pytest.raises(NotServedError, match="serves nothing at /api/v1/things"):
-            await client.get_or_none("/api/v1/things")
-        await client.close()
+    for answers in (plain_404, lambda _: said(NO_SUCH_VERSION, 404)):
+        with server(answers) as address:
+            client = Client(Access(server=address))
+            with pytest.raises(NotServedError, match="serves nothing at /api/v1/things"):
+                await client.get_or_none("/api/v1/things")
+            await client.close()
 
 
 async def test_a_watch_of_something_else_is_an_error() -> None:
