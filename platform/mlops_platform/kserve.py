@@ -88,6 +88,7 @@ class KServe(pulumi.ComponentResource):
         definitions = manifest_objects.register(
             f"{name}-definition", kserve_manifests.definitions(default), child
         )
+        manifest_objects.register(f"{name}-limit", kserve_manifests.name_limit(), child)
         secrets: list[pulumi.Resource]
         authority: pulumi.Output[str] | None = None
         if args.cert_manager:

@@ -21,6 +21,8 @@ VERSION: Final = "0.16.0"
 WEBHOOK_SERVICE: Final = "kserve-webhook-server-service"
 WEBHOOK_SECRET: Final = "kserve-webhook-server-cert"  # noqa: S105 - a name
 RUNTIME: Final = "kserve-mlserver"
+# Of a host name's part.
+_LONGEST_LABEL: Final = 63
 
 _WEBHOOKS: Final = ("MutatingWebhookConfiguration", "ValidatingWebhookConfiguration")
 _CONTROLLER: Final = "kserve-controller-manager"
@@ -145,6 +147,55 @@ def webhooks(rendered: Path, authority: pulumi.Input[str] | None) -> list[Manife
         for webhook in manifest["webhooks"]:
             webhook["clientConfig"]["caBundle"] = authority
     return found
+
+
+def name_limit() -> list[Manifest]:
+    """Return what refuses an InferenceService whose name is too long, with the limit.
+
+    KServe makes a host name `NAME-predictor-NAMESPACE` of it. Of a longer one it takes the object,
+    and notes in an event alone that nothing will ever serve.
+    """
+    name = "inferenceservice-name.mlops-platform"
+    most = f"({_LONGEST_LABEL - len('-predictor-')} - size(object.metadata.namespace))"
+    return [
+        {
+            "apiVersion": "admissionregistration.k8s.io/v1",
+            "kind": "ValidatingAdmissionPolicy",
+            "metadata": {"name": name},
+            "spec": {
+                "failurePolicy": "Fail",
+                "matchConstraints": {
+                    "resourceRules": [
+                        {
+                            "apiGroups": ["serving.kserve.io"],
+                            "apiVersions": ["*"],
+                            # One that is there already can still be changed, and deleted.
+                            "operations": ["CREATE"],
+                            "resources": ["inferenceservices"],
+                        }
+                    ]
+                },
+                "validations": [
+                    {
+                        "expression": f"size(object.metadata.name) <= {most}",
+                        "messageExpression": (
+                            "'the name of an InferenceService in namespace ' + "
+                            f"object.metadata.namespace + ' has at most ' + string({most}) + "
+                            "' characters, not ' + string(size(object.metadata.name)) + "
+                            "', for KServe makes host names of it'"
+                        ),
+                        "reason": "Invalid",
+                    }
+                ],
+            },
+        },
+        {
+            "apiVersion": "admissionregistration.k8s.io/v1",
+            "kind": "ValidatingAdmissionPolicyBinding",
+            "metadata": {"name": name},
+            "spec": {"policyName": name, "validationActions": ["Deny"]},
+        },
+    ]
 
 
 def certificate_requests(rendered: Path) -> list[Manifest]:

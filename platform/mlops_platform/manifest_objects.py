@@ -30,6 +30,14 @@ _CLASSES: Final[Mapping[tuple[str, str], Callable[..., pulumi.Resource]]] = {
         "ValidatingWebhookConfiguration",
     ): kubernetes.admissionregistration.v1.ValidatingWebhookConfiguration,
     (
+        "admissionregistration.k8s.io/v1",
+        "ValidatingAdmissionPolicy",
+    ): kubernetes.admissionregistration.v1.ValidatingAdmissionPolicy,
+    (
+        "admissionregistration.k8s.io/v1",
+        "ValidatingAdmissionPolicyBinding",
+    ): kubernetes.admissionregistration.v1.ValidatingAdmissionPolicyBinding,
+    (
         "apiextensions.k8s.io/v1",
         "CustomResourceDefinition",
     ): kubernetes.apiextensions.v1.CustomResourceDefinition,

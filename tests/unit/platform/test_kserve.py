@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from flight_rollout import rollout
 from mlops_platform import kserve_manifests
 from mlops_platform.kserve import KServe, KServeArgs
 from mlops_platform.kserve_manifests import KServeImages
@@ -137,3 +138,17 @@ def test_manifests_of_another_version_are_refused(tmp_path: Any) -> None:
     (tmp_path / "default.json").write_text("[]")
     with pytest.raises(ManifestsError, match="for another version"):
         kserve_manifests.objects(tmp_path / "default.json", IMAGES, own_program=True)
+
+
+def test_a_name_that_nothing_would_serve_is_refused(recorded: recording.Recorder) -> None:
+    (policy,) = recorded.of(":ValidatingAdmissionPolicy")
+    (binding,) = recorded.of(":ValidatingAdmissionPolicyBinding")
+    assert binding.inputs["spec"]["policyName"] == policy.inputs["metadata"]["name"]
+    assert binding.inputs["spec"]["validationActions"] == ["Deny"]
+    # 63 of a host name's part, less "-predictor-".
+    (rule,) = policy.inputs["spec"]["validations"]
+    assert "(52 - size(object.metadata.namespace))" in rule["expression"]
+
+
+def test_the_names_of_our_own_services_are_within_the_limit() -> None:
+    assert len(f"{rollout.NAME}-v100000-abcde") <= 52 - len("serving")
