@@ -1,5 +1,6 @@
 """`make predict`: real flights, what each serving engine says of them, and what happened."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -51,7 +52,8 @@ def predict(stack: Stack, *, flights: str = "5") -> None:
         PredictError: the number is none, or an engine does not answer.
         PulumiError: the stack is not up, or serves nothing.
     """
-    if not flights.isdecimal() or not 1 <= int(flights) <= _MOST:
+    # More digits than Python turns into a number are none.
+    if not re.fullmatch(r"[0-9]{1,9}", flights) or not 1 <= int(flights) <= _MOST:
         raise PredictError(f"FLIGHTS={flights} is no number from 1 to {_MOST}")
     outputs = serving_outputs(stack)
     for line in lines(ask(outputs, int(flights))):

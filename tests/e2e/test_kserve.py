@@ -141,6 +141,27 @@ def test_a_malformed_request_is_refused_by_field(
     assert message in answer.json()["error"]
 
 
+def test_a_model_is_not_unloaded_by_who_may_ask_it_and_comes_back_where_it_is(
+    stack: Commands,
+    kubectl: Callable[..., str],
+    outputs: dict[str, Any],
+    rows: list[dict[str, Any]],
+) -> None:
+    unload = "v2/repository/models/flight-delay/unload"
+    answer = httpx.post(f"{outputs['kserve_url']}/{unload}")
+    assert answer.status_code == 404
+    assert "passes predictions, metadata and health" in answer.json()["error"]
+    path, body = inference_service.request(rows)
+    url = f"{outputs['kserve_url']}/{path}"
+    assert httpx.post(url, json=body).status_code == 200
+    # Within the cluster somebody may.
+    name = serving.champion(kubectl, "inferenceservices", outputs)["metadata"]["name"]
+    with serving.forward(stack, NAMESPACE, f"service/{name}-predictor", 80) as server:
+        assert httpx.post(f"{server}/{unload}").status_code == 200
+    assert httpx.post(url, json=body).status_code != 200
+    wait(lambda: httpx.post(url, json=body).status_code == 200, "the restarted server", 150)
+
+
 def test_a_model_that_is_not_there_is_not_found(
     outputs: dict[str, Any], rows: list[dict[str, Any]]
 ) -> None:

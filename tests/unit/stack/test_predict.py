@@ -66,7 +66,7 @@ def test_an_engine_that_does_not_answer_is_named() -> None:
         ask({"seldon_url": "http://127.0.0.1:9"}, 1)
 
 
-@pytest.mark.parametrize("flights", ["0", "-1", "many", "1001"])
+@pytest.mark.parametrize("flights", ["0", "-1", "many", "1001", "9" * 5000])
 def test_what_is_no_number_of_flights_is_refused(flights: str) -> None:
     with pytest.raises(PredictError, match="no number from 1 to 1000"):
         predict(Stack("dev"), flights=flights)
