@@ -103,7 +103,7 @@ def test_after_the_end_of_each_program_everything_answers(
     for pid in old:
         os.kill(pid, signal.SIGKILL)
     await_true(lambda: bool(_processes(cluster.name, program) - old), seconds=60)
-    await_true(lambda: read(cluster.name).health is Health.HEALTHY, seconds=60)
+    await_true(lambda: read(cluster.name).health is Health.HEALTHY, seconds=120)
     # Its first look at everything, as a watch that starts anew has it
     time.sleep(3)
     assert service_elements(cluster.name) == before
@@ -161,7 +161,7 @@ def test_certificates_that_have_ended_are_renewed_by_the_next_up(
 def test_a_node_that_was_off_while_its_certificates_ended_starts_again(
     cluster: ClusterInfo, control: Kubectl, busybox: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(certificates, "VALIDITY", "1m")
+    monkeypatch.setattr(certificates, "VALIDITY", "2m")
     create(NodeSpec(name=cluster.name))
     first = ClusterCgroups.of(cluster.name).first_process()
     assert first is not None
