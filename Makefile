@@ -8,7 +8,7 @@ TEMPLATE ?= dev
 # What a user gives is data: recipes read it from the environment as "$$GIVEN_NAME", so that
 # neither make nor the shell expands it. A branch's name may hold anything.
 GIVEN := STACK FORMAT BASE MONTHS PARAMETERS FRAMEWORK FLIGHTS VERSION WEIGHT KEEP KEEP_TO TO \
-	RESTORE NAME TTL TEMPLATE PUSH
+	RESTORE NAME TTL TEMPLATE PUSH REPLACE
 $(foreach name,$(GIVEN),$(eval override $(name) := $$(value $(name))))
 $(foreach name,$(GIVEN),$(eval export GIVEN_$(name) := $$(value $(name))))
 
@@ -21,15 +21,15 @@ PYTHON = .venv/bin/python
 STACK_COMMAND = $(PYTHON) -m mlops_stack
 
 .DEFAULT_GOAL := help
-.PHONY: help up preview run status down backup toolchain toolchain-in-a-hurry toolchain-status env envs reap rehearse images predict train canary promote rollback
+.PHONY: help up preview run status down backup refresh takeover toolchain toolchain-in-a-hurry toolchain-status env envs reap rehearse images predict train canary promote rollback
 .PHONY: bootstrap pipeline lint test test-unit test-serving test-soak test-restore test-s3 bench
 
 help: ## Show the commands
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
 
 up: started := $(shell date +%s)
-up: toolchain-in-a-hurry ## From whatever there is to a stack that answers [STACK=dev RESTORE=folder]
-	@$(STACK_COMMAND) up --stack "$$GIVEN_STACK" --started $(started) $(if $(GIVEN_RESTORE),--restore "$$GIVEN_RESTORE")
+up: toolchain-in-a-hurry ## From whatever there is to a stack that answers [STACK=dev RESTORE=folder REPLACE=resource]
+	@$(STACK_COMMAND) up --stack "$$GIVEN_STACK" --started $(started) --replace "$$GIVEN_REPLACE" $(if $(GIVEN_RESTORE),--restore "$$GIVEN_RESTORE")
 
 # Beside a page for reviewers or machines, progress goes where errors go.
 preview: ## What `make up` would change [STACK=dev FORMAT=text|markdown|json BASE=file]
@@ -58,7 +58,13 @@ status: ## Where everything is, and whether it answers [STACK=dev]
 	@$(STACK_COMMAND) status --stack "$$GIVEN_STACK"
 
 down: bootstrap ## Destroy the stack, and prove that nothing is left [STACK=dev KEEP=all|models KEEP_TO=folder]
-	@$(STACK_COMMAND) down --stack "$$GIVEN_STACK" --keep "$$GIVEN_KEEP" --keep-to "$$GIVEN_KEEP_TO"
+	@$(STACK_COMMAND) down --stack "$$GIVEN_STACK" --keep "$$GIVEN_KEEP" --keep-to "$$GIVEN_KEEP_TO" --replace "$$GIVEN_REPLACE"
+
+refresh: bootstrap ## Read every resource anew into the stack's state [STACK=dev]
+	@$(STACK_COMMAND) refresh --stack "$$GIVEN_STACK"
+
+takeover: bootstrap ## Give a cluster whose state is lost to this checkout's stack [STACK=dev]
+	@$(STACK_COMMAND) takeover --stack "$$GIVEN_STACK"
 
 backup: bootstrap ## All of a stack's data to a folder; the stack goes on [STACK=dev TO=folder]
 	@$(STACK_COMMAND) backup --stack "$$GIVEN_STACK" --to "$$GIVEN_TO"

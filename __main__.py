@@ -5,10 +5,12 @@ from dataclasses import astuple
 import pulumi
 
 from flight_training.job import FRAMEWORKS
+from mlops_infra import stack_identity
 from mlops_infra.buckets import Buckets, BucketsArgs, ObjectStore
 from mlops_infra.cluster import Cluster
 from mlops_infra.cluster_factory import ClusterArgs, create_cluster
 from mlops_infra.s3_gateway import S3Gateway, S3GatewayArgs
+from mlops_infra.stack_identity import StackIdentity
 from mlops_platform.kserve import KServe, KServeArgs
 from mlops_platform.kserve_manifests import KServeImages
 from mlops_platform.kubeflow_manifests import KubeflowImages
@@ -22,7 +24,7 @@ from mlops_platform.mlflow import Mlflow, MlflowArgs
 from mlops_platform.notebook_controller import NotebookController, NotebookControllerArgs
 from mlops_platform.seldon_core import SeldonCore, SeldonCoreArgs, SeldonImages
 from mlops_platform.training_operator import TrainingOperator, TrainingOperatorArgs
-from mlops_stack import settings
+from mlops_stack import lasting, ownership, settings
 from mlops_toolchain import images, layout
 from mlops_workloads.dataset import Dataset, DatasetArgs
 from mlops_workloads.deployer import Deployer
@@ -37,7 +39,12 @@ config = settings.load()
 if config.layers == "all":
     settings.check_compiled()
 
+lasting.protect(ephemeral=config.ephemeral)
+
 # --- infra ---
+# Before everything else: what an interrupted update has made bears it.
+claim = ownership.claim_of_program()
+identity = StackIdentity(stack_identity.NAME, stack_id=claim.stack_id)
 s3_image, mlflow_image, flights_image, mariadb_image = (
     images.reference(name) for name in ("versitygw", "mlflow", "flights", "mariadb")
 )
@@ -124,6 +131,7 @@ if config.cluster_provider == "eks":
         AwsArgs(
             stack=pulumi.get_stack(),
             account=config.aws_account,
+            claim=claim,
             region=config.aws_region,
             preset=config.aws_preset,
             owner=config.owner,
@@ -149,6 +157,8 @@ else:
         "cluster",
         ClusterArgs(
             provider=config.cluster_provider,
+            claim=claim,
+            known_identifier=settings.from_command("clusterIdentifier"),
             cluster_name=pulumi.get_stack(),
             images=(s3_image, *(platform_images if config.layers == "all" else ())),
             kubernetes_version=config.kubernetes_version,
@@ -161,6 +171,7 @@ else:
             storage_class=config.storage_class,
             image_registry=config.image_registry,
         ),
+        after=identity,
     )
     s3 = S3Gateway(
         "s3",

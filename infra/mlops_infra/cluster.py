@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, TypeVar
 import pulumi
 import pulumi_kubernetes as kubernetes
 
+from mlops_infra.cluster_claim import Claim, ClusterClaim
+
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
@@ -42,6 +44,8 @@ class ClusterAccess:
             when the cluster outlives the stack and its objects must be deleted one by one.
         ready: what comes before every object in the cluster, and goes after it.
         volumes: class of volumes to make in it, or None if it has one.
+        identifier: what tells the cluster from others, whatever its address and authority; None
+            for one that is known by these.
     """
 
     kubeconfig: pulumi.Output[str]
@@ -50,6 +54,21 @@ class ClusterAccess:
     owned: pulumi.Resource | None
     ready: tuple[pulumi.Resource, ...] = ()
     volumes: VolumeClass | None = None
+    identifier: str | None = None
+
+
+def _signed(claim: Claim) -> pulumi.ResourceTransformation:
+    """Tell the plugin the stack's id, for the field managers; the SDK has no word for it."""
+    signature = {"stackId": claim.stack_id}
+    if claim.former_id:
+        signature["formerStackId"] = claim.former_id
+
+    def transform(
+        args: pulumi.ResourceTransformationArgs,
+    ) -> pulumi.ResourceTransformationResult:
+        return pulumi.ResourceTransformationResult({**args.props, **signature}, args.opts)
+
+    return transform
 
 
 class Cluster(pulumi.ComponentResource):
@@ -76,6 +95,7 @@ class Cluster(pulumi.ComponentResource):
         name: str,
         *,
         access: ClusterAccess,
+        claim: Claim,
         storage_class: str | None,
         image_registry: str,
         opts: pulumi.ResourceOptions | None = None,
@@ -85,12 +105,26 @@ class Cluster(pulumi.ComponentResource):
         self.node_address = access.node_address
         self.image_registry = image_registry
         self._owned = access.owned
+        claimed = ClusterClaim(
+            f"{name}-claim",
+            claim,
+            kubeconfig=self.kubeconfig,
+            context=access.context or "",
+            opts=pulumi.ResourceOptions(
+                parent=self, depends_on=list(access.ready), deleted_with=access.owned
+            ),
+        )
         self.kubernetes = kubernetes.Provider(
             f"{name}-kubernetes",
             kubeconfig=self.kubeconfig,
             context=access.context,
+            cluster_identifier=access.identifier,
             enable_server_side_apply=True,
-            opts=pulumi.ResourceOptions(parent=self, depends_on=list(access.ready)),
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                depends_on=[*access.ready, claimed],
+                transformations=[_signed(claim)],
+            ),
         )
         self.storage_class = storage_class
         self._classes: list[pulumi.Resource] = []

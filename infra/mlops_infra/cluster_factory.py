@@ -3,7 +3,10 @@
 from dataclasses import dataclass
 from typing import Literal
 
+import pulumi
+
 from mlops_infra.cluster import Cluster, ClusterAccess
+from mlops_infra.cluster_claim import Claim
 from mlops_infra.embedded_cluster import EmbeddedCluster, EmbeddedClusterArgs
 from mlops_infra.existing_cluster import existing_cluster
 from mlops_infra.kind_cluster import KindCluster, KindClusterArgs
@@ -15,6 +18,8 @@ class ClusterArgs:
 
     Attributes:
         provider: who runs Kubernetes.
+        claim: the stack that the cluster belongs to.
+        known_identifier: identifier of the existing cluster as the stack's state has it.
         cluster_name: name of a cluster that the stack makes.
         images: references of the project's images that must be in it.
         kubernetes_version: version of an embedded cluster, or "auto".
@@ -29,6 +34,8 @@ class ClusterArgs:
     """
 
     provider: Literal["embedded", "kind", "existing"]
+    claim: Claim
+    known_identifier: str
     cluster_name: str
     images: tuple[str, ...]
     kubernetes_version: str
@@ -42,39 +49,54 @@ class ClusterArgs:
     image_registry: str
 
 
-def create_cluster(name: str, args: ClusterArgs) -> Cluster:
+def create_cluster(name: str, args: ClusterArgs, *, after: pulumi.Resource) -> Cluster:
     """Return the stack's cluster, whoever runs it.
+
+    Args:
+        name: first part of its resources' names.
+        args: see there.
+        after: what must be in the state before a cluster is made.
 
     Raises:
         KubeconfigError: an existing cluster's kubeconfig cannot be used.
     """
     return Cluster(
         name,
-        access=_access(name, args),
+        access=_access(name, args, pulumi.ResourceOptions(depends_on=[after])),
+        claim=args.claim,
         storage_class=args.storage_class or None,
         image_registry=args.image_registry,
     )
 
 
-def _access(name: str, args: ClusterArgs) -> ClusterAccess:
+def _access(name: str, args: ClusterArgs, opts: pulumi.ResourceOptions) -> ClusterAccess:
     match args.provider:
         case "existing":
             return existing_cluster(
-                args.kubeconfig, context=args.kube_context, node_address=args.node_address
+                args.kubeconfig,
+                context=args.kube_context,
+                node_address=args.node_address,
+                known_identifier=args.known_identifier,
             )
         case "kind":
             return KindCluster(
-                f"{name}-kind", KindClusterArgs(name=args.cluster_name, images=args.images)
+                f"{name}-kind",
+                KindClusterArgs(
+                    name=args.cluster_name, stack_id=args.claim.stack_id, images=args.images
+                ),
+                opts,
             ).access()
         case "embedded":
             return EmbeddedCluster(
                 f"{name}-node",
                 EmbeddedClusterArgs(
                     name=args.cluster_name,
+                    stack_id=args.claim.stack_id,
                     kubernetes_version=args.kubernetes_version,
                     network=args.network,
                     reserved_memory=args.reserved_memory,
                     reserved_cpu=args.reserved_cpu,
                     images=args.images,
                 ),
+                opts,
             ).access()

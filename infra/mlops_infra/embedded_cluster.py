@@ -19,6 +19,7 @@ from mlops_infra.cluster import ClusterAccess
 
 _INPUTS = (
     "name",
+    "stack_id",
     "kubernetes_version",
     "network",
     "reserved_memory",
@@ -63,9 +64,15 @@ class EmbeddedClusterProvider(ResourceProvider):
     def diff(self, id_: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
         """Compare inputs, and ask whether the node still runs."""
         from mlops_infra.node import cluster  # noqa: PLC0415
+        from mlops_infra.node.errors import OwnerError  # noqa: PLC0415
         from mlops_infra.node.spec import immutable_changes  # noqa: PLC0415
 
         status = cluster.read(id_)
+        if status.stack_id and status.stack_id != news["stack_id"]:
+            raise OwnerError(
+                f"cluster {id_} belongs to another stack (id {status.stack_id}) of the checkout "
+                f"{status.owner}; nothing was changed"
+            )
         health = status.health
         replaces = immutable_changes(_spec(olds), _spec(news), network=olds["resolved_network"])
         if health is cluster.Health.ABSENT:
@@ -93,12 +100,13 @@ class EmbeddedClusterProvider(ResourceProvider):
             return ReadResult("", {})
         return ReadResult(id_, props)
 
-    def delete(self, id_: str, _props: dict[str, Any]) -> None:
+    def delete(self, id_: str, props: dict[str, Any]) -> None:
         """Remove the cluster, whatever state it is in, if it is this checkout's."""
         from mlops_infra.node import cluster  # noqa: PLC0415
         from mlops_toolchain import layout  # noqa: PLC0415
 
-        cluster.delete(id_, owner=str(layout.checkout()))
+        # A state of version 0.1.0 has no id.
+        cluster.delete(id_, owner=str(layout.checkout()), stack_id=props.get("stack_id", ""))
 
 
 def _spec(props: dict[str, Any]) -> Any:
@@ -125,7 +133,12 @@ def _present(props: dict[str, Any]) -> dict[str, Any]:
     def progress(phase: str, seconds: float) -> None:
         print(f"cluster {props['name']}: {phase} {seconds:.1f} s", flush=True)
 
-    info = cluster.create(_spec(props), owner=str(layout.checkout()), progress=progress)
+    info = cluster.create(
+        _spec(props),
+        owner=str(layout.checkout()),
+        stack_id=props["stack_id"],
+        progress=progress,
+    )
     return {
         **props,
         "kubeconfig": info.kubeconfig,
@@ -156,6 +169,7 @@ class EmbeddedClusterArgs:
 
     Attributes:
         name: names the node and its state folder.
+        stack_id: id of the stack that it belongs to.
         kubernetes_version: one that the toolchain makes; "auto" for that which the cluster has, or
             the toolchain's default for a new one.
         network: CIDR of /16 to /20, or "auto".
@@ -165,6 +179,7 @@ class EmbeddedClusterArgs:
     """
 
     name: str
+    stack_id: str
     kubernetes_version: str
     network: str
     reserved_memory: str

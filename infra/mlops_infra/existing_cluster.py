@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 import pulumi
 import yaml
 
+from mlops_infra import cluster_claim
 from mlops_infra.cluster import ClusterAccess
 
 # Where a kubeconfig names files.
@@ -20,29 +21,23 @@ class KubeconfigError(pulumi.RunError):
     """The kubeconfig cannot be used; the message says why and what to do."""
 
 
-def existing_cluster(path: str, *, context: str, node_address: str) -> ClusterAccess:
+def existing_cluster(
+    path: str, *, context: str, node_address: str, known_identifier: str = ""
+) -> ClusterAccess:
     """Return the access to a running cluster.
 
     Args:
         path: kubeconfig file; `~` is the home folder.
         context: context in it, or empty for its current one.
         node_address: address of NodePorts, or empty for the host of the API server.
+        known_identifier: what identified it when it last answered, for when it does not.
 
     Raises:
         KubeconfigError: no such file or context, or no address for NodePorts.
     """
-    file = Path(path).expanduser()
-    try:
-        text = file.read_text()
-    except OSError as error:
-        raise KubeconfigError(
-            f"the kubeconfig {path} cannot be read ({error.strerror}); set another one with "
-            "`pulumi config set kubeconfig FILE`"
-        ) from error
-    except UnicodeDecodeError as error:
-        raise KubeconfigError(f"{path} is not a kubeconfig; name the right file") from error
+    text = text_of(path)
     server = _server(text, path, context)
-    text = _anchored(text, file.absolute().parent)
+    text = _anchored(text, Path(path).expanduser().absolute().parent)
     address = node_address or urlsplit(server).hostname
     if not address:
         raise KubeconfigError(
@@ -54,6 +49,7 @@ def existing_cluster(path: str, *, context: str, node_address: str) -> ClusterAc
         node_address=pulumi.Output.from_input(address),
         context=context or None,
         owned=None,
+        identifier=_identifier(text, context) or known_identifier or None,
     )
 
 
@@ -78,6 +74,38 @@ def _anchored(text: str, folder: Path) -> str:
                 values["exec"]["command"] = str(folder / command)
                 changed = True
     return yaml.safe_dump(config, sort_keys=False) if changed else text
+
+
+def text_of(path: str) -> str:
+    """Return what is in a kubeconfig file; `~` is the home folder.
+
+    Raises:
+        KubeconfigError: it cannot be read.
+    """
+    file = Path(path).expanduser()
+    try:
+        text = file.read_text()
+    except OSError as error:
+        raise KubeconfigError(
+            f"the kubeconfig {path} cannot be read ({error.strerror}); set another one with "
+            "`pulumi config set kubeconfig FILE`"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise KubeconfigError(f"{path} is not a kubeconfig; name the right file") from error
+    return text
+
+
+def _identifier(text: str, context: str) -> str:
+    """Return what identifies the cluster; empty when it does not answer, as in a preview."""
+    # Imported here: only stacks on such a cluster ask.
+    from mlops_kubernetes import kubeconfig  # noqa: PLC0415
+    from mlops_kubernetes.client import ApiError, UnreachableError  # noqa: PLC0415
+
+    try:
+        return cluster_claim.identity(text, context=context)
+    except (ApiError, UnreachableError, kubeconfig.KubeconfigError) as problem:
+        pulumi.log.warn(f"the cluster cannot be asked which it is: {problem}")
+        return ""
 
 
 def _server(text: str, path: str, context: str) -> str:

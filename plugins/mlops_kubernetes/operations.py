@@ -36,6 +36,8 @@ DEFAULT_SECONDS: Final = 600.0
 """How long an object may take to become ready or to go, where nobody says otherwise."""
 _DROPPED: Final = "dropped from the stack, because deleteUnreachable is set"
 _MANAGER_PREFIX: Final = "pulumi-kubernetes-"
+NO_STACK_ID: Final = "none"
+"""As a former stack's id: that of stacks whose field managers the URN alone makes."""
 
 
 class InitializationError(Exception):
@@ -320,7 +322,40 @@ class Operations:
         if "generateName" in (value.get("metadata") or {}):
             # Such an object was created, not applied: in the server's eyes by another manager.
             force = True
-        return await apply(client, location, body, manager=manager, force=force, dry_run=dry_run)
+        inherited = await self._is_inherited(location)
+        live, warnings = await apply(
+            client, location, body, manager=manager, force=force or inherited, dry_run=dry_run
+        )
+        if inherited and not dry_run:
+            await self._relinquish(location, self._former_manager())
+            live = await client.get(location.path)
+        return live, warnings
+
+    async def _is_inherited(self, location: Location) -> bool:
+        """Tell whether the object is one that the stack has taken over from another."""
+        if self.patch or not self.cluster.settings.former_stack_id:
+            return False
+        live = await self.cluster.client.get_or_none(location.path)
+        return live is not None and self._former_manager() in _managers(live)
+
+    async def inherited_name(self, value: dict[str, Any]) -> str:
+        """Return the name of the object that a former stack made for the resource, or nothing.
+
+        Its data would stay behind in it if another got an automatic name.
+        """
+        if self.patch or not self.cluster.settings.former_stack_id:
+            return ""
+        try:
+            location = await self.cluster.locate(value)
+            found = await self.cluster.client.get(location.collection)
+        except (UnreachableError, UnknownKindError, ApiError):
+            return ""  # What is not there yet holds nothing to inherit.
+        names = [
+            str(item["metadata"]["name"])
+            for item in found.get("items") or []
+            if _managers(item) & {self._own_manager(), self._former_manager()}
+        ]
+        return min(names, default="")
 
     async def _settle(
         self,
@@ -417,8 +452,7 @@ class Operations:
             return False
         if live is None or self.cluster.settings.upsert or _is_being_deleted(live):
             return False
-        managers = {e.get("manager") for e in live["metadata"].get("managedFields") or []}
-        return self._own_manager() not in managers
+        return not _managers(live) & {self._own_manager(), self._former_manager()}
 
     async def _await_removal_of_old(self, location: Location, inputs: dict[str, Any]) -> None:
         """Wait for an object of the same name that is being deleted."""
@@ -570,8 +604,16 @@ class Operations:
                 await self.log.warning(text)
 
     def _own_manager(self) -> str:
-        """The field manager of this resource, the same in every run."""
-        return _MANAGER_PREFIX + hashlib.sha256(self.urn.encode()).hexdigest()[:8]
+        """The field manager of this resource, the same in every run of its stack.
+
+        Another stack of the same name has the same URNs: the stack's id tells them apart.
+        """
+        return field_manager(self.urn, self.cluster.settings.stack_id)
+
+    def _former_manager(self) -> str:
+        """The field manager of this resource in the stack that the cluster was taken over from."""
+        former = self.cluster.settings.former_stack_id
+        return field_manager(self.urn, "" if former == NO_STACK_ID else former) if former else ""
 
     def _new_manager(self, inputs: Properties) -> str:
         chosen = annotations.read(inputs.value, annotations.PATCH_FIELD_MANAGER)
@@ -583,9 +625,19 @@ class Operations:
         return recorded if isinstance(recorded, str) and recorded else self._new_manager(inputs)
 
 
+def field_manager(urn: str, stack_id: str) -> str:
+    """Return the field manager of a resource of a stack; an empty id is a stack without one."""
+    signed = f"{stack_id}\n{urn}" if stack_id else urn
+    return _MANAGER_PREFIX + hashlib.sha256(signed.encode()).hexdigest()[:8]
+
+
 def unsupported(what: str) -> OperationError:
     """Return the error for something that only the official plugin does."""
     return OperationError(f"{what} is not supported by this plugin; {OFFICIAL}")
+
+
+def _managers(live: dict[str, Any]) -> set[str]:
+    return {str(e.get("manager")) for e in live["metadata"].get("managedFields") or []}
 
 
 def _is_being_deleted(live: dict[str, Any]) -> bool:

@@ -187,7 +187,8 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         value = news.value
         if not failures:
             try:
-                value = self._named(request, token, news.value, olds.value)
+                old_inputs = olds.value or await self._inherited(request, news)
+                value = self._named(request, token, news.value, old_inputs)
                 annotations.validate(value)
             except (NameRequiredError, annotations.AnnotationError) as error:
                 failures = [provider_pb2.CheckFailure(property="metadata", reason=str(error))]
@@ -306,6 +307,15 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             log=ResourceLog(self._engine, request.urn, _redaction(request)),
         )
 
+    async def _inherited(self, request: Any, news: Properties) -> dict[str, Any]:
+        """Return old inputs for an object that a former stack named, nothing for a new one."""
+        if not self._configured.settings.former_stack_id or not news.known:
+            return {}
+        name = await self._operations(request).inherited_name(news.value)
+        if not name:
+            return {}
+        return {"metadata": {"name": name, "annotations": {naming.ANNOTATION: "true"}}}
+
     def _named(
         self, request: Any, token: str, value: dict[str, Any], olds: dict[str, Any]
     ) -> dict[str, Any]:
@@ -369,7 +379,8 @@ def _moved_cluster(olds: dict[str, Any], news: dict[str, Any]) -> list[str]:
         before, after = settings.parse(olds), settings.parse(news)
     except settings.SettingError:
         return []
-    if before.cluster_identifier or after.cluster_identifier:
+    # A program that begins to identify its cluster has not moved by that.
+    if before.cluster_identifier and after.cluster_identifier:
         same = before.cluster_identifier == after.cluster_identifier
         return [] if same else ["clusterIdentifier"]
     if not after.known:

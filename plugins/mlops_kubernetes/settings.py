@@ -36,6 +36,9 @@ TEXTS: Final = (
     "namespace",
     "clusterIdentifier",
     "renderYamlToDirectory",
+    # Ours: the official plugin makes up a field manager for each object.
+    "stackId",
+    "formerStackId",
 )
 FLAGS: Final = (
     "alwaysRender",
@@ -73,6 +76,9 @@ class Settings:
         cluster: cluster of the kubeconfig, instead of the context's.
         namespace: for namespaced objects that name none; empty for the context's.
         cluster_identifier: when set, only its change replaces the provider.
+        stack_id: part of the field managers, so that no other stack's objects are taken for left
+            over; empty for managers that the URN alone makes.
+        former_stack_id: id of a stack whose objects are this one's by now; `none` for one without.
         known: False in a preview before the cluster exists.
         delete_unreachable: an unreachable cluster's objects count as deleted.
         skip_update_unreachable: an unreachable cluster's objects count as up to date.
@@ -90,6 +96,8 @@ class Settings:
     cluster: str = ""
     namespace: str = ""
     cluster_identifier: str = ""
+    stack_id: str = ""
+    former_stack_id: str = ""
     known: bool = True
     delete_unreachable: bool = False
     skip_update_unreachable: bool = False
@@ -130,6 +138,8 @@ def parse(arguments: Mapping[str, Any], environment: Mapping[str, str] | None = 
         cluster=texts["cluster"],
         namespace=texts["namespace"],
         cluster_identifier=texts["clusterIdentifier"],
+        stack_id=texts["stackId"],
+        former_stack_id=texts["formerStackId"],
         known=known,
         delete_unreachable=flags.get("deleteUnreachable", False),
         skip_update_unreachable=flags.get("skipUpdateUnreachable", False),

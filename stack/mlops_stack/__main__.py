@@ -33,7 +33,7 @@ def main() -> int:
         "command",
         choices=[
             *("up", "preview", "run", "status", "down", "env", "rehearse", "images", "predict"),
-            *("canary", "promote", "rollback", "train", "backup"),
+            *("canary", "promote", "rollback", "train", "backup", "refresh", "takeover"),
         ],
     )
     parser.add_argument("--stack", default="dev", help="name of the stack (default: dev)")
@@ -67,11 +67,15 @@ def main() -> int:
     parser.add_argument("--weight", default="10", help="its share of the requests in percent")
     parser.add_argument("--push", default="", help="registry that images are pushed to")
     parser.add_argument("--restore", type=Path, help="folder of an export that an up begins with")
+    parser.add_argument(
+        "--replace",
+        default="",
+        help="resources whose data a lasting stack may lose, separated by commas; * for all",
+    )
     # Intermixed: parameters come after options.
     arguments = parser.parse_intermixed_args()
     if arguments.command == "env":
-        print(environment.shell_exports())
-        return 0
+        return _env()
 
     if arguments.command == "rehearse":
         return _rehearse()
@@ -79,11 +83,14 @@ def main() -> int:
         return _images(arguments.push)
 
     # Imported after parsing: `env` runs at each shell's start.
+    from mlops_infra.kind_cluster import KindError  # noqa: PLC0415
     from mlops_infra.node.errors import NodeError  # noqa: PLC0415
     from mlops_policies.rules import PolicyConfigError  # noqa: PLC0415
     from mlops_stack.full_buckets import FullBucketsError  # noqa: PLC0415
     from mlops_stack.keeping.errors import ArchiveError, KeepError  # noqa: PLC0415
+    from mlops_stack.lasting import DataLossError  # noqa: PLC0415
     from mlops_stack.locks import BusyError  # noqa: PLC0415
+    from mlops_stack.ownership import OwnershipError  # noqa: PLC0415
     from mlops_stack.previews.summary import BaseError  # noqa: PLC0415
     from mlops_stack.pulumi_cli import PulumiError, Stack  # noqa: PLC0415
     from mlops_stack.settings import SettingsError, check_stack_name  # noqa: PLC0415
@@ -92,8 +99,9 @@ def main() -> int:
         check_stack_name(arguments.stack)
         return _run(arguments, Stack(arguments.stack))
     except (
-        *(ArchiveError, BaseError, BusyError, FullBucketsError, KeepError),
-        *(NodeError, PolicyConfigError, PulumiError, SettingsError),
+        *(ArchiveError, BaseError, BusyError, DataLossError, FullBucketsError, KeepError),
+        *(KindError, NodeError, OwnershipError, environment.PassphraseError),
+        *(PolicyConfigError, PulumiError, SettingsError),
     ) as problem:
         report.error(str(problem))
         return 1
@@ -110,6 +118,15 @@ def _assignments(arguments: argparse.Namespace) -> list[str]:
         from mlops_stack.parameters import AssignmentError  # noqa: PLC0415
 
         raise AssignmentError(f"PARAMETERS={arguments.parameters}: {error}") from error
+
+
+def _env() -> int:
+    try:
+        print(environment.shell_exports())
+    except environment.PassphraseError as problem:
+        report.error(str(problem))
+        return 1
+    return 0
 
 
 def _rehearse() -> int:
@@ -176,6 +193,12 @@ def _run(arguments: argparse.Namespace, stack: "Stack") -> int:
             done = _down(stack, arguments)
         case "backup":
             _backup(stack, arguments.to)
+        case "refresh":
+            from mlops_stack.refresh import refresh  # noqa: PLC0415
+
+            refresh(stack)
+        case "takeover":
+            _take_over(stack)
         case _:
             _serve(stack, arguments)
     return 0 if done else 1
@@ -195,6 +218,14 @@ def _serve(stack: "Stack", arguments: argparse.Namespace) -> None:
                 rollback(stack)
 
 
+def _take_over(stack: "Stack") -> None:
+    from mlops_stack.locks import working_on  # noqa: PLC0415
+    from mlops_stack.ownership import take_over  # noqa: PLC0415
+
+    with working_on(stack.name, "make takeover"):
+        take_over(stack)
+
+
 def _up(stack: "Stack", arguments: argparse.Namespace) -> bool:
     from mlops_stack.environments import records, smoke_test  # noqa: PLC0415
     from mlops_stack.locks import working_on  # noqa: PLC0415
@@ -203,7 +234,12 @@ def _up(stack: "Stack", arguments: argparse.Namespace) -> bool:
 
     with working_on(stack.name, "make up"):
         try:
-            up(stack, started=arguments.started, restore=arguments.restore)
+            up(
+                stack,
+                started=arguments.started,
+                restore=arguments.restore,
+                replace=arguments.replace,
+            )
         except PulumiError:
             _show_way_in(stack)
             raise
@@ -248,7 +284,8 @@ def _down(stack: "Stack", arguments: argparse.Namespace) -> bool:
         known = records.read(stack.name) if stack.exists() else None
         own = known.keep if known else ""
         kept = choice.choose(arguments.keep, own, stack.settings().keep)
-        return down(stack, keep=choice.export(stack.name, kept, arguments.keep_to))
+        exported = choice.export(stack.name, kept, arguments.keep_to)
+        return down(stack, keep=exported, replace=arguments.replace)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from typing import Any
 import boto3
 
 _TAG = "mlops-platform/stack"
+_ID_TAG = "mlops-platform/stack-id"
 _ACTIVE_NAT = ["pending", "available"]
 
 
@@ -31,6 +32,22 @@ def cluster_exists(stack: str, region: str) -> bool:
     """
     asked = Asked(stack, region)
     return asked.cluster in pages(asked.client("eks"), "list_clusters", "clusters")
+
+
+def cluster_stack_id(stack: str, region: str) -> str:
+    """Return the id of the stack that an EKS cluster bears; empty for none, or no cluster.
+
+    Raises:
+        botocore.exceptions.BotoCoreError: AWS cannot be asked.
+        botocore.exceptions.ClientError: AWS refuses to answer.
+    """
+    asked = Asked(stack, region)
+    eks = asked.client("eks")
+    try:
+        found = eks.describe_cluster(name=asked.cluster)["cluster"]
+    except eks.exceptions.ResourceNotFoundException:
+        return ""
+    return str((found.get("tags") or {}).get(_ID_TAG, ""))
 
 
 class Asked:

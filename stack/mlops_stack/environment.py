@@ -6,21 +6,43 @@ import secrets
 import shlex
 import tempfile
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
 from mlops_stack import ambient
 from mlops_toolchain import layout
 
 
+class PassphraseError(Exception):
+    """The stacks' secrets cannot be read with the passphrase that there is."""
+
+
 def state_dir() -> Path:
-    """Return the ignored folder of the checkout that holds Pulumi's state."""
-    return layout.checkout() / ".state"
+    """Return the ignored folder of the checkout that holds Pulumi's state.
+
+    It is closed to others: the states in it, their backups and their history are readable files.
+    """
+    folder = layout.checkout() / ".state"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if folder.stat().st_mode & 0o077:
+        folder.chmod(0o700)
+    return folder
+
+
+def local_stacks() -> Path:
+    """Return the folder of the states that this checkout keeps."""
+    return state_dir() / "pulumi/.pulumi/stacks"
 
 
 def passphrase_file() -> Path:
-    """Return the file with the passphrase of the stacks' secrets, made on first use (mode 0600)."""
+    """Return the file with the passphrase of the stacks' secrets, made on first use (mode 0600).
+
+    Raises:
+        PassphraseError: it is lost or empty, and a new one could not read the stacks that there
+            are.
+    """
     file = state_dir() / "passphrase"
     if not file.exists():
-        file.parent.mkdir(parents=True, exist_ok=True)
+        _refuse_lost(file, "is lost")
         # A link appears whole or not at all: of two commands at once, one makes it and the other
         # reads the same, and an interrupted one leaves no empty passphrase.
         descriptor, written = tempfile.mkstemp(dir=file.parent)  # mode 0600
@@ -31,21 +53,42 @@ def passphrase_file() -> Path:
                 os.link(written, file)
         finally:
             Path(written).unlink()
+    elif not file.read_text().strip():
+        _refuse_lost(file, "is empty")
+        file.unlink()
+        return passphrase_file()
     return file
+
+
+def _refuse_lost(file: Path, what: str) -> None:
+    if stacks := sorted(state.stem for state in local_stacks().rglob("*.json")):
+        raise PassphraseError(
+            f"the passphrase {file} {what}, and the secrets of stack {', '.join(stacks)} are "
+            "encrypted with it; bring the file back from a copy, or give the passphrase in "
+            "PULUMI_CONFIG_PASSPHRASE. Nothing was changed"
+        )
+
+
+def backend() -> str:
+    """Return where the stacks' states are, without credentials and options, for people."""
+    parts = urlsplit(variables()["PULUMI_BACKEND_URL"])
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
 def variables() -> dict[str, str]:
     """Return the variables that Pulumi needs; what the user has set stays as it is.
 
     An empty variable counts as not set: that is how CI systems pass a secret that does not exist.
-    An empty passphrase is one all the same.
+
+    Raises:
+        PassphraseError: see `passphrase_file`; or the user's own passphrase is empty.
     """
-    backend = state_dir() / "pulumi"
-    backend.mkdir(parents=True, exist_ok=True)
+    folder = state_dir() / "pulumi"
+    folder.mkdir(parents=True, exist_ok=True)
     ours = {
         # Without files of attributes beside the states: a killed engine may leave an empty one,
         # which no later command could read.
-        "PULUMI_BACKEND_URL": f"file://{backend}?metadata=skip",
+        "PULUMI_BACKEND_URL": f"file://{folder}?metadata=skip",
         "PULUMI_HOME": str(layout.pulumi_home()),
         "PULUMI_SKIP_UPDATE_CHECK": "true",
         # Most of an update is waiting for Pods. By default four of them a core are waited for at
@@ -54,6 +97,11 @@ def variables() -> dict[str, str]:
         "PULUMI_PYTHON_CMD": str(layout.checkout() / ".venv/bin/python"),
     }
     theirs = os.environ.get("PULUMI_CONFIG_PASSPHRASE_FILE")
+    if not theirs and os.environ.get("PULUMI_CONFIG_PASSPHRASE") == "":
+        raise PassphraseError(
+            "PULUMI_CONFIG_PASSPHRASE is empty, so that nothing would be encrypted: unset it for "
+            "the checkout's own passphrase, or give one"
+        )
     if not theirs and "PULUMI_CONFIG_PASSPHRASE" not in os.environ:
         ours["PULUMI_CONFIG_PASSPHRASE_FILE"] = str(passphrase_file())
     chosen = {name: os.environ.get(name) or value for name, value in ours.items()}

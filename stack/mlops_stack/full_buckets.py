@@ -7,11 +7,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from mlops_infra import object_store
 from mlops_infra.object_store import Connection, StoreAnswerError
-from mlops_stack import report
-from mlops_stack.pulumi_cli import Stack
+from mlops_stack.pulumi_cli import Stack, plain
 
 _BUCKET: Final = "pulumi-python:dynamic/mlops:Bucket"
-_REGION: Final = "us-east-1"
 
 
 class FullBucketsError(Exception):
@@ -22,40 +20,50 @@ def refuse(stack: Stack) -> None:
     """Refuse to destroy a stack of which a bucket holds data that must not be deleted.
 
     Each bucket refuses that itself, but when its turn comes the rest of the stack is gone.
-    A store that does not answer refuses nothing: its cluster may be dead. One that answers and
-    does not let itself be looked into does refuse.
+    So does a store that does not answer, or that does not let itself be looked into: what cannot
+    be asked may hold data.
 
     Raises:
         FullBucketsError: there is such a bucket, or the store does not say.
         PulumiError: the stack cannot be read.
     """
-    guarded = names(stack.resources())
-    outputs = stack.outputs() if guarded else {}
-    if not {"s3_url", "s3_access_key", "s3_secret_key"} <= outputs.keys():
+    resources = stack.resources()
+    guarded = names(resources)
+    connection = _connection(stack) if guarded else None
+    if connection is None:
         return
-    connection = Connection(
-        endpoint=outputs["s3_url"],
-        region=outputs.get("s3_region", _REGION),
-        access_key=outputs["s3_access_key"],
-        secret_key=outputs["s3_secret_key"],
-    )
     try:
         found = full(connection, guarded)
-    except (ClientError, StoreAnswerError) as error:
+    except (BotoCoreError, ClientError, StoreAnswerError) as error:
         raise FullBucketsError(
             f"stack {stack.name} is not ephemeral, and whether its buckets hold data cannot be "
             f"told: {error}; nothing was destroyed. Let `make status STACK={stack.name}` reach S3 "
-            "with the stack's keys, and then run this again"
+            "with the stack's keys (`make up` starts a cluster that has stopped), and then run "
+            f"this again; `make down STACK={stack.name} REPLACE='*'` destroys it unlooked at"
         ) from error
-    except BotoCoreError as error:
-        report.plain(f"the buckets cannot be looked into: {error}")
-        return
     if found:
         raise FullBucketsError(
             f"stack {stack.name} is not ephemeral, and holds data in {', '.join(found)}; nothing "
             f"was destroyed. Copy what you need, set `mlops-platform:ephemeral: true` in "
             f"{stack.file().name}, run `make up STACK={stack.name}`, and then this again"
         )
+
+
+def _connection(stack: Stack) -> Connection | None:
+    """Return how the stack's S3 is reached; None when the state has no bucket that was made.
+
+    The outputs would say it too, but an update that failed has none.
+    """
+    for resource in stack.resources(show_secrets=True):
+        if resource["type"] == _BUCKET and resource.get("id"):
+            made = {**(resource.get("inputs") or {}), **(resource.get("outputs") or {})}
+            return Connection(
+                **{
+                    key: plain(made[key])
+                    for key in ("endpoint", "region", "access_key", "secret_key")
+                }
+            )
+    return None
 
 
 def names(resources: Iterable[dict[str, Any]]) -> list[str]:

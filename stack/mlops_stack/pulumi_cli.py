@@ -6,6 +6,7 @@ import os
 import shutil
 import socket
 import subprocess
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 
 import yaml
 
+from mlops_infra import stack_identity
 from mlops_policies import rules
 from mlops_stack import environment
 from mlops_stack.settings import PROJECT, Settings, check_stack_name, parse
@@ -20,6 +22,10 @@ from mlops_toolchain import layout
 
 # Names the stack whose file configures an environment (docs/decisions/0008).
 TEMPLATE_TAG = "mlops:template"
+# Holds the id of a stack that has taken a cluster over, until an update puts it into the state.
+ID_TAG = "mlops:id"
+# The id of the stack that the cluster was taken over from.
+FORMER_TAG = "mlops:former-id"
 
 
 class PulumiError(Exception):
@@ -62,17 +68,46 @@ class Stack:
         self._source = layout.checkout() / f"Pulumi.{name}.yaml"
         self._config = environment.state_dir() / "config" / self._source.name
         self._template = template
+        self._id = ""
+        self._id_to_be = stack_identity.new_id()
 
     def exists(self) -> bool:
         """Return whether the backend knows the stack."""
         return self.name in self.names()
 
+    def values(self) -> dict[str, Any]:
+        """Return what the stack's file configures of this project, unchecked."""
+        return _project_values(self.file())
+
+    def provider(self) -> str:
+        """Return who runs the stack's cluster."""
+        default = Settings.model_fields["cluster_provider"].default
+        return str(self.values().get("clusterProvider", default))
+
     def aws_region(self) -> str | None:
         """Return the AWS region of a stack on EKS, None for a stack elsewhere."""
-        values = _project_values(self.file())
-        if values.get("clusterProvider") != "eks":
+        if self.provider() != "eks":
             return None
-        return str(values.get("awsRegion", Settings.model_fields["aws_region"].default))
+        return str(self.values().get("awsRegion", Settings.model_fields["aws_region"].default))
+
+    def known_id(self) -> str:
+        """Return the id that the backend holds for the stack; empty before an update with one."""
+        if not self._id:
+            found = self.state().get("resources") or []
+            ids = [str(each["id"]) for each in found if each["type"] == stack_identity.TYPE]
+            # A takeover gives the stack its id before there is an update.
+            self._id = ids[0] if ids else self._tag(ID_TAG)
+        return self._id
+
+    def stack_id(self) -> str:
+        """Return the stack's id; one that the next update puts into the state if it has none."""
+        return self.known_id() or self._id_to_be
+
+    def knows(self, kind: str) -> bool:
+        """Return whether the state has a resource of a type, or an update began to make one."""
+        state = self.state()
+        pending = [operation["resource"] for operation in state.get("pending_operations") or []]
+        return any(found["type"] == kind for found in [*(state.get("resources") or []), *pending])
 
     def file(self) -> Path:
         """Return the file that configures the stack: its own, or that of an environment's template.
@@ -122,15 +157,11 @@ class Stack:
         """
         self._copy_config(values)
         if not self.exists():
-            # `stack init` writes into the committed file.
-            before = self._source.read_bytes() if self._source.exists() else None
-            try:
-                self._capture("stack", "init", self.name, "--no-select")
-            finally:
-                if before is None:
-                    self._source.unlink(missing_ok=True)
-                else:
-                    self._source.write_bytes(before)
+            # `stack init` writes a configuration file beside the project's: not into the checkout,
+            # where an interrupted command would leave it, and a file makes a lasting stack.
+            with tempfile.TemporaryDirectory() as folder:
+                shutil.copy(layout.checkout() / "Pulumi.yaml", folder)
+                self._capture("stack", "init", self.name, "--no-select", folder=Path(folder))
 
     def run(self, *arguments: str, **variables: str) -> None:
         """Run a command whose output the user sees.
@@ -233,11 +264,48 @@ class Stack:
             raise PulumiError(f"stack {self.name} is not up; run `make up STACK={self.name}`")
         return outputs
 
-    def resources(self) -> list[dict[str, Any]]:
-        """Return the resources in the stack's state, without the stack itself."""
-        exported = json.loads(self._capture("stack", "export", "--stack", self.name))
-        resources = exported.get("deployment", {}).get("resources") or []
+    def resources(self, *, show_secrets: bool = False) -> list[dict[str, Any]]:
+        """Return the resources in the stack's state, without the stack itself.
+
+        Args:
+            show_secrets: secrets are readable, by `plain`, instead of encrypted.
+        """
+        resources = self.state(show_secrets=show_secrets).get("resources") or []
         return [found for found in resources if found["type"] != "pulumi:pulumi:Stack"]
+
+    def state(self, *, show_secrets: bool = False) -> dict[str, Any]:
+        """Return the deployment in the stack's state: resources, pending operations."""
+        return dict(self.export(show_secrets=show_secrets).get("deployment") or {})
+
+    def export(self, *, show_secrets: bool = False) -> dict[str, Any]:
+        """Return the stack's state as Pulumi exports it; empty for a stack that does not exist."""
+        options = ("--show-secrets",) if show_secrets else ()
+        try:
+            text = self._capture("stack", "export", *options, "--stack", self.name)
+        except PulumiError:
+            if self.exists():
+                raise
+            return {}
+        return dict(json.loads(text))
+
+    def import_state(self, exported: Mapping[str, Any]) -> None:
+        """Put another state in the place of the stack's.
+
+        Args:
+            exported: what `export` has given, changed.
+
+        Raises:
+            PulumiError: Pulumi refuses it.
+        """
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder, "state.json")
+            file.touch(mode=0o600)
+            file.write_text(json.dumps(exported))
+            self._capture("stack", "import", "--file", str(file), "--stack", self.name)
+
+    def unprotect(self) -> None:
+        """Let every resource of the stack be deleted."""
+        self._capture("state", "unprotect", "--all", "--yes", "--stack", self.name)
 
     @classmethod
     def names(cls) -> list[str]:
@@ -258,13 +326,28 @@ class Stack:
         )
         return tags
 
+    def _tag(self, key: str) -> str:
+        return self.tags().get(key, "") if self.exists() else ""
+
     def set_tag(self, key: str, value: str) -> None:
         """Set a tag of the stack, which the backend keeps."""
         self._capture("stack", "tag", "set", key, value, "--stack", self.name)
 
     def remove(self) -> None:
-        """Forget the stack; its configuration file stays."""
+        """Forget the stack, with what this checkout keeps of its states; its own file stays."""
         self._capture("stack", "rm", "--yes", "--preserve-config", "--stack", self.name)
+        # Pulumi leaves copies of the states, with the encrypted keys of what is gone.
+        for kept in ("backups", "history", "stacks"):
+            folder = environment.local_stacks().with_name(kept)
+            for left in folder.glob(f"**/{self.name}*"):
+                if left.name.partition(".")[0] != self.name:
+                    continue
+                if left.is_dir():
+                    shutil.rmtree(left, ignore_errors=True)
+                else:
+                    left.unlink(missing_ok=True)
+        for left in self._config.parent.glob(f"{self._config.stem}.*"):
+            left.unlink(missing_ok=True)
 
     def _options(self, arguments: tuple[str, ...]) -> list[str]:
         return [*arguments, "--stack", self.name, "--config-file", str(self._config)]
@@ -275,14 +358,14 @@ class Stack:
             raise PulumiError("pulumi is not there; run `make toolchain`")
         return found
 
-    def _capture(self, *arguments: str) -> str:
+    def _capture(self, *arguments: str, folder: Path | None = None) -> str:
         result = subprocess.run(
             [self._executable(), *arguments],
             env=self._environment,
             capture_output=True,
             text=True,
             check=False,
-            cwd=layout.checkout(),
+            cwd=folder or layout.checkout(),
         )
         if result.returncode:
             raise PulumiError(f"`pulumi {' '.join(arguments)}` failed: {result.stderr.strip()}")
@@ -291,13 +374,30 @@ class Stack:
     def _copy_config(self, values: Mapping[str, str]) -> None:
         source = self.file()
         self._config.parent.mkdir(parents=True, exist_ok=True)
-        text = source.read_text() if source.exists() else ""
-        if values:
-            document = yaml.safe_load(text) or {}
-            ours = {f"{PROJECT}:{key}": value for key, value in values.items()}
-            document["config"] = {**(document.get("config") or {}), **ours}
-            text = yaml.safe_dump(document)
-        self._config.write_text(text)
+        document = yaml.safe_load(source.read_text()) if source.exists() else None
+        document = document or {}
+        told = {"stackId": self.stack_id(), **self._chosen(), **values}
+        if former := self._tag(FORMER_TAG):
+            told["formerStackId"] = former
+        ours = {f"{PROJECT}:{key}": value for key, value in told.items()}
+        document["config"] = {**(document.get("config") or {}), **ours}
+        self._config.write_text(yaml.safe_dump(document))
+
+    def _chosen(self) -> dict[str, str]:
+        """Return what was chosen when the stack was made, where its file says nothing.
+
+        A default that has changed since is no wish of the user's.
+        """
+        found: dict[str, str] = {}
+        for resource in self.state().get("resources") or []:
+            inputs = resource.get("inputs") or {}
+            match str(resource["type"]).rpartition(":")[2]:
+                case "aws":
+                    found["awsRegion"] = str(inputs.get("region") or "")
+                case "kubernetes" if str(resource["urn"]).endswith("::cluster-kubernetes"):
+                    found["clusterIdentifier"] = str(inputs.get("clusterIdentifier") or "")
+        given = self.values()
+        return {key: value for key, value in found.items() if value and key not in given}
 
     def _clear_stale_lock(self) -> None:
         """Remove the lock of a command on this machine that no longer runs."""
@@ -309,6 +409,13 @@ class Stack:
     @staticmethod
     def _short(name: str) -> str:
         return name.rpartition("/")[2]
+
+
+def plain(value: Any) -> Any:
+    """Return a value of an export with readable secrets."""
+    if isinstance(value, Mapping) and "plaintext" in value:
+        return json.loads(value["plaintext"])
+    return value
 
 
 def settings_in(file: Path) -> Settings:

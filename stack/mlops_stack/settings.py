@@ -26,6 +26,9 @@ from mlops_toolchain import images
 
 PROJECT = "mlops-platform"
 
+# What the make commands tell the program, beside what the stack's file configures.
+COMMAND_KEYS = frozenset({"stackId", "formerStackId", "clusterIdentifier", "replace"})
+
 _QUANTITY = re.compile(r"[0-9]+(\.[0-9]+)?(Ki|Mi|Gi|Ti|k|M|G|T|m)?")
 _DNS_LABEL = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 # RFC 1918; `is_private` counts loopback and reserved networks too.
@@ -305,6 +308,15 @@ def load() -> Settings:
         SettingsError: see `parse`.
     """
     check_stack_name(pulumi.get_stack())
+    return parse({key: v for key, v in _configuration().items() if key not in COMMAND_KEYS})
+
+
+def from_command(key: str) -> str:
+    """Return what the make command told the running program; empty under a plain `pulumi`."""
+    return _configuration().get(key, "")
+
+
+def _configuration() -> dict[str, str]:
     prefix = f"{PROJECT}:"
     config = pulumi.runtime.config.CONFIG.get()
-    return parse({k.removeprefix(prefix): v for k, v in config.items() if k.startswith(prefix)})
+    return {k.removeprefix(prefix): v for k, v in config.items() if k.startswith(prefix)}

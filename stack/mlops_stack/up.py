@@ -3,10 +3,11 @@
 import time
 from pathlib import Path
 
-from mlops_stack import report, serving_state, volume_sizes
+from mlops_stack import gone, lasting, ownership, report, serving_state, volume_sizes
 from mlops_stack.keeping import archive, at_rest
 from mlops_stack.keeping.archive import Archive, Manifest
 from mlops_stack.predict import ask, lines
+from mlops_stack.previews import plan
 from mlops_stack.pulumi_cli import PulumiError, Stack
 from mlops_stack.settings import Settings, SettingsError
 from mlops_stack.status import rows
@@ -15,24 +16,28 @@ from mlops_stack.status import rows
 _AT_REST = {"pipelineRun": "false", "pipelineSchedule": ""}
 
 
-def up(stack: Stack, *, started: float, restore: Path | None = None) -> None:
+def up(stack: Stack, *, started: float, restore: Path | None = None, replace: str = "") -> None:
     """Bring the stack up and print where everything is.
 
     Args:
         stack: the stack.
         started: `time.time()` of the command's start, toolchain included.
         restore: folder of an export, whose data is there before the pipeline runs.
+        replace: names of resources whose data a lasting stack may lose, separated by commas.
 
     Raises:
         AwsAccountError: the credentials lead to another AWS account than the stack's.
         ArchiveError: the export is refused; nothing was changed.
+        DataLossError: data of a lasting stack would be lost; nothing was changed.
         KeepError: the export could not be imported.
+        OwnershipError: the stack's cluster belongs to somebody else; nothing was changed.
         PredictError: everything is up, but a model server does not answer.
         PulumiError: Pulumi failed; it has said why.
         RepairError: what MLflow's registry says does not serve.
         SettingsError: the stack's configuration is wrong, or has no place for an export.
     """
     settings, unfinished = stack.settings(), True
+    ownership.check(stack)
     if (region := stack.aws_region()) and stack.exists():
         # Imported here: only stacks on AWS need its SDK.
         from mlops_stack.aws_data import check_account  # noqa: PLC0415
@@ -40,15 +45,18 @@ def up(stack: Stack, *, started: float, restore: Path | None = None) -> None:
         check_account(stack, region)
     if stack.exists():
         volume_sizes.refuse_smaller(settings, stack.resources())
-    if restore:
-        kept = archive.read(restore)
-        check_restore(settings, kept)
+    kept = archive.read(restore) if restore else None
+    check_restore(settings, kept)
+    gone.drop(stack, allowed=lasting.names(replace))
+    if kept:
         _restored(stack, *kept)
         # An import of Kubeflow's database leaves out what the program has in it.
         unfinished = bool(kept[1].kubeflow or settings.pipeline_run or settings.pipeline_schedule)
     if unfinished:
+        if not settings.ephemeral and stack.resources():
+            _plan(stack, replace)
         with report.phase(f"pulumi up, stack {stack.name}"):
-            _update(stack)
+            _update(stack, **({"replace": replace} if replace else {}))
     report.plain("")
     outputs = stack.outputs()
     at_rest.resume_after_a_kill(stack.name, outputs["kubeconfig"])
@@ -107,6 +115,23 @@ def _restored(stack: Stack, kept: Archive, manifest: Manifest) -> None:
         with report.phase(f"pulumi up without a run, stack {stack.name}"):
             _update(stack, **_AT_REST)
         restore(stack, kept, manifest, database)
+
+
+def _plan(stack: Stack, replace: str) -> None:
+    """Refuse an update that would take data of a lasting stack away.
+
+    Raises:
+        DataLossError: it would; nothing was changed.
+        PulumiError: the update could not be planned.
+    """
+    with report.phase(f"planning, stack {stack.name}"):
+        # With nothing protected: the engine would stop at the first loss, and not say why.
+        stack.ensure(replace=lasting.EVERYTHING)
+        found = stack.preview_events()
+    planned = plan.read(stack.name, found.events)
+    if not found.succeeded and not lasting.only_protected(planned.errors):
+        raise PulumiError("; ".join(planned.errors) or "the update could not be planned")
+    lasting.refuse_loss(stack, planned, allowed=lasting.names(replace))
 
 
 def _update(stack: Stack, **values: str) -> None:

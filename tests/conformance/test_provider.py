@@ -39,6 +39,10 @@ def test_the_programs_own_identifier_decides_when_it_is_given(plugin: Plugin) ->
     news = {"kubeconfig": kubeconfig_text("https://192.0.2.2"), "clusterIdentifier": "one"}
     assert not plugin.diff_config(olds, news).replaces
     assert plugin.diff_config(olds, {**olds, "clusterIdentifier": "two"}).replaces
+    # A program that begins to name its cluster has not moved by that.
+    unnamed = {"kubeconfig": olds["kubeconfig"]}
+    assert not plugin.diff_config(unnamed, olds).replaces
+    assert plugin.diff_config(unnamed, news).replaces
 
 
 def test_a_gone_clusters_objects_are_dropped_only_on_request(

@@ -11,9 +11,17 @@ import pytest
 from pulumi.runtime import mocks, set_all_config, settings
 
 from mlops_infra.cluster import Cluster, ClusterAccess
+from mlops_infra.cluster_claim import Claim
 from mlops_toolchain import layout
 from tests.unit.conftest import CHECKOUT
 
+CLAIM = Claim(
+    stack_id="0123456789abcdef",
+    stack="unit",
+    backend="file:///state",
+    checkout="/checkout",
+    host="machine",
+)
 # Outputs that a provider would compute, by type.
 _COMPUTED: dict[str, dict[str, Any]] = {
     "pulumi-python:dynamic/mlops:EmbeddedCluster": {
@@ -114,7 +122,9 @@ def program(config: dict[str, str]) -> Recorder:
     if config.get("layers") != "infra" and not layout.manifests_dir().exists():
         pytest.skip("the program reads upstream's manifests: run `make toolchain`")
     file = str(CHECKOUT / "__main__.py")
-    return run(lambda: runpy.run_path(file, run_name="__main__") and None, config=config)
+    # As a make command tells it.
+    told = {"stackId": CLAIM.stack_id, **config}
+    return run(lambda: runpy.run_path(file, run_name="__main__") and None, config=told)
 
 
 def cluster(node_address: str = "127.0.0.1") -> Cluster:
@@ -127,6 +137,7 @@ def cluster(node_address: str = "127.0.0.1") -> Cluster:
             context=None,
             owned=None,
         ),
+        claim=CLAIM,
         storage_class=None,
         image_registry="",
     )

@@ -16,6 +16,7 @@ class AccountArgs:
         number: the only account that credentials may lead to; empty for any.
         region: AWS region.
         stack: name of the stack.
+        stack_id: its id.
         owner: who answers for it.
         expires: day after which it may be destroyed, as 2026-01-31, or `never`.
     """
@@ -23,6 +24,7 @@ class AccountArgs:
     number: str
     region: str
     stack: str
+    stack_id: str
     owner: str
     expires: str
 
@@ -68,7 +70,10 @@ class Account(pulumi.ComponentResource):
             f"{name}-aws",
             region=args.region,
             allowed_account_ids=[args.number] if args.number else None,
-            default_tags=aws.ProviderDefaultTagsArgs(tags=self.tags),
+            # The id is not among the tags that launch templates take: nodes would be replaced.
+            default_tags=aws.ProviderDefaultTagsArgs(
+                tags={**self.tags, f"{TAG_PREFIX}stack-id": args.stack_id}
+            ),
             opts=pulumi.ResourceOptions(parent=self),
         )
         self.register_outputs({"region": self.region})

@@ -17,6 +17,7 @@ from mlops_infra.aws.presets import PRESETS, PresetName
 from mlops_infra.aws.registries import Registries, RegistriesArgs
 from mlops_infra.buckets import Buckets
 from mlops_infra.cluster import Cluster
+from mlops_infra.cluster_claim import Claim
 from mlops_toolchain import kubernetes
 
 
@@ -27,6 +28,7 @@ class AwsArgs:
     Attributes:
         stack: name of the stack.
         account: number of the only account that it may be in; empty for that of the credentials.
+        claim: the stack that the cluster belongs to.
         region: AWS region.
         preset: size.
         owner: e-mail address of who answers for the stack.
@@ -48,6 +50,7 @@ class AwsArgs:
 
     stack: str
     account: str
+    claim: Claim
     region: str
     preset: PresetName
     owner: str
@@ -92,6 +95,7 @@ def create_on_aws(args: AwsArgs) -> AwsInfra:
             number=args.account,
             region=args.region,
             stack=args.stack,
+            stack_id=args.claim.stack_id,
             owner=args.owner,
             expires=args.expires,
         ),
@@ -163,6 +167,7 @@ def create_on_aws(args: AwsArgs) -> AwsInfra:
     cluster = Cluster(
         "cluster",
         access=eks.access(ready=(drain,), keep_volumes=not args.ephemeral),
+        claim=args.claim,
         storage_class=args.storage_class or None,
         image_registry=args.image_registry,
     )

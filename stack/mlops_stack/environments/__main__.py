@@ -3,13 +3,17 @@
 import sys
 from pathlib import Path
 
+from mlops_infra.kind_cluster import KindError
 from mlops_infra.node.errors import NodeError
 from mlops_policies.rules import PolicyConfigError
 from mlops_stack import ambient, report
 from mlops_stack.arguments import OneLineParser
+from mlops_stack.environment import PassphraseError
 from mlops_stack.environments import creation, listing, reaping
 from mlops_stack.keeping.errors import ArchiveError, KeepError
+from mlops_stack.lasting import DataLossError
 from mlops_stack.locks import BusyError
+from mlops_stack.ownership import OwnershipError
 from mlops_stack.pulumi_cli import PulumiError
 from mlops_stack.settings import SettingsError
 
@@ -43,8 +47,8 @@ def main() -> int:
             case _:
                 done = reaping.reap(keep=arguments.keep)
     except (
-        *(ArchiveError, BusyError, KeepError, NodeError),
-        *(PolicyConfigError, PulumiError, SettingsError),
+        *(ArchiveError, BusyError, DataLossError, KeepError, KindError, NodeError),
+        *(OwnershipError, PassphraseError, PolicyConfigError, PulumiError, SettingsError),
     ) as problem:
         report.error(str(problem))
         return 1

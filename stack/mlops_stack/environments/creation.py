@@ -6,7 +6,7 @@ import socket
 import time
 from pathlib import Path
 
-from mlops_stack import report
+from mlops_stack import ownership, report
 from mlops_stack.environments import records
 from mlops_stack.environments.smoke_test import smoke_test
 from mlops_stack.environments.templates import refuse_lasting, template_settings
@@ -34,6 +34,7 @@ def create(
         SettingsError: name, time to live, template or what to keep is refused; nothing was changed.
         ArchiveError: the export is refused; nothing was changed.
         KeepError: the export could not be imported.
+        OwnershipError: a cluster of that name belongs to somebody else; nothing was changed.
         PulumiError: Pulumi failed; the environment stays listed, and expires all the same.
         BusyError: another command works on it.
     """
@@ -50,6 +51,7 @@ def create(
             raise SettingsError(
                 f"stack {name} exists already; choose another NAME, or `make down STACK={name}`"
             )
+        ownership.check(stack)
         stack.ensure()
         expires = started + lifetime.total_seconds()
         records.write(

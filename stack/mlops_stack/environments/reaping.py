@@ -2,8 +2,9 @@
 
 import contextlib
 
+from mlops_infra.kind_cluster import KindError
 from mlops_infra.node.errors import NodeError
-from mlops_stack import report
+from mlops_stack import ownership, report
 from mlops_stack.down import down
 from mlops_stack.environments import records
 from mlops_stack.environments.records import Environment
@@ -12,6 +13,7 @@ from mlops_stack.full_buckets import FullBucketsError
 from mlops_stack.keeping import choice
 from mlops_stack.keeping.errors import ArchiveError, KeepError
 from mlops_stack.locks import BusyError, working_on
+from mlops_stack.ownership import OwnershipError
 from mlops_stack.pulumi_cli import PulumiError, Stack
 from mlops_stack.settings import SettingsError
 
@@ -39,7 +41,7 @@ def reap(*, keep: str = "") -> bool:
             report.plain(f"• {problem}")
         except (
             *(PulumiError, SettingsError, ArchiveError, KeepError, NodeError, FullBucketsError),
-            *(OSError, RuntimeError),
+            *(KindError, OwnershipError, OSError, RuntimeError),
         ) as problem:
             resisting += 1
             report.error(f"{expired.name} resists: {problem}; `make reap` tries it again")
@@ -58,6 +60,8 @@ def _reap(expired: Environment, keep: str) -> None:
         if current is None or not current.expired:
             return
         stack = Stack(current.name, template=current.template)
+        # Before the tag: an environment whose cluster is somebody else's stays as it is.
+        ownership.check(stack)
         records.write(stack, state="reaping")
         try:
             settings = template_settings(current.template)

@@ -6,8 +6,11 @@ import socket
 import time
 from collections.abc import Mapping
 
+from mlops_stack.environments import clock
 from mlops_stack.pulumi_cli import TEMPLATE_TAG, PulumiError, Stack
 
+# Two machines' clocks differ by less.
+_CLOCKS_DIFFER_SECONDS = 300
 _PREFIX = TEMPLATE_TAG.partition(":")[0] + ":"
 
 
@@ -45,13 +48,34 @@ class Environment:
     @property
     def expired(self) -> bool:
         """Return whether its time is over; one whose expiry cannot be read never is."""
-        return self.expires is not None and self.expires <= time.time()
+        return self.expires is not None and self.expires <= time.time() and not self.clock_problem
+
+    @property
+    def clock_problem(self) -> str | None:
+        """Return why this machine's clock cannot be believed about the environment.
+
+        A clock that jumps at boot must not destroy what lives. One that is behind the creation is
+        wrong; one that is far past the end is believed when something keeps it right.
+        """
+        if self.created is None or self.expires is None or self.expires <= self.created:
+            return None  # somebody has set the end by hand
+        now, lifetime = time.time(), self.expires - self.created
+        if now < self.created - _CLOCKS_DIFFER_SECONDS:
+            why = "before it was made"
+        elif now > self.expires + max(lifetime, _CLOCKS_DIFFER_SECONDS) and not clock.is_kept():
+            why = "long after its end, and nothing keeps the clock right"
+        else:
+            return None
+        return (
+            f"{self.name}: by this machine's clock it is {why}, so it is not reaped; set the clock "
+            f"right, or `make down STACK={self.name}`"
+        )
 
     @property
     def problem(self) -> str | None:
-        """Return what is wrong with its tags, and the remedy."""
+        """Return what is wrong with its tags or with the clock, and the remedy."""
         if not self.unreadable:
-            return None
+            return self.clock_problem
         return (
             f"{self.name}: tag {' and '.join(self.unreadable)} is no time in seconds since the "
             "epoch, so it is not reaped; set the time with `. ./env.sh; pulumi stack tag set "

@@ -2,7 +2,14 @@
 
 from mlops_stack.previews.plan import Change, Operation
 
-_TYPES = frozenset(
+_CLUSTERS = frozenset(
+    {
+        "pulumi-python:dynamic/mlops:EmbeddedCluster",
+        "pulumi-python:dynamic/mlops:KindCluster",
+        "aws:eks/cluster:Cluster",
+    }
+)
+_TYPES = _CLUSTERS | frozenset(
     {
         # Kubernetes
         "kubernetes:core/v1:PersistentVolumeClaim",
@@ -12,12 +19,9 @@ _TYPES = frozenset(
         "kubernetes:core/v1:Namespace",
         "kubernetes:apiextensions.k8s.io/v1:CustomResourceDefinition",
         # this project's
-        "pulumi-python:dynamic/mlops:EmbeddedCluster",
-        "pulumi-python:dynamic/mlops:KindCluster",
         "pulumi-python:dynamic/mlops:Bucket",
         "pulumi-python:dynamic/mlops:Credentials",
         # AWS
-        "aws:eks/cluster:Cluster",
         "aws:rds/instance:Instance",
         "aws:rds/cluster:Cluster",
         "aws:ebs/volume:Volume",
@@ -29,6 +33,11 @@ _TYPES = frozenset(
 )
 # Versions of the same resource that pulumi_aws has renamed over time.
 _PREFIXES = ("aws:s3/bucket:", "aws:s3/bucketV2:")
+
+
+def is_cluster(kind: str) -> bool:
+    """Return whether resources of a type are a cluster, which everything in it goes with."""
+    return kind in _CLUSTERS
 
 
 def is_stateful(kind: str) -> bool:

@@ -153,6 +153,7 @@ class Rehearsal:
             "expires": "2030-01-31",
             "ephemeral": "true",
             "pipelineRun": "false",
+            "stackId": "rehearsal",
         }
         lines = [f"  mlops-platform:{key}: {json.dumps(value)}" for key, value in values.items()]
         file.write_text("\n".join(["config:", *lines, ""]))

@@ -12,36 +12,52 @@ import yaml
 from mlops_infra import kind_cluster
 from mlops_infra.existing_cluster import KubeconfigError, _anchored, existing_cluster
 from mlops_infra.kind_cluster import KindClusterProvider, KindError
-from mlops_toolchain import images
+from mlops_toolchain import images, layout
 
-# Plays `kind` and `docker`: notes its arguments, and keeps the names of clusters in a file.
+ADDRESS = "172.18.0.2"
+# Plays `kind`, `docker` and `kubectl`: notes its arguments, and keeps in files which clusters there
+# are, whether the node runs, its address and its label.
 STAND_IN = """#!/bin/sh
 echo "$(basename "$0") $*" >> "$LOG"
-case "$1 $2" in
-  "get clusters") cat "$CLUSTERS" 2>/dev/null || true ;;
-  "create cluster") [ -z "$FAIL" ] || { echo "no engine" >&2; exit 1; }; echo "$4" >> "$CLUSTERS" ;;
-  "get kubeconfig") echo "apiVersion: v1" ;;
-  "delete cluster") : > "$CLUSTERS" ;;
-  "inspect "*) echo '[{"NetworkSettings": {"Networks": {"kind": {"IPAddress": "172.18.0.2"}}}}]' ;;
+case "$(basename "$0") $1 $2" in
+  "kind get clusters") cat "$HELD/clusters" 2>/dev/null || true ;;
+  "kind create cluster")
+    [ -z "$FAIL" ] || { echo "no engine" >&2; exit 1; }
+    sed -n 's/.*"mlops-platform.stack-id": "\\([^"]*\\)".*/\\1/p' > "$HELD/label"
+    echo "$4" >> "$HELD/clusters"; echo true > "$HELD/runs" ;;
+  "kind get kubeconfig") echo "apiVersion: v1" ;;
+  "kind delete cluster") : > "$HELD/clusters" ;;
+  "docker inspect "*)
+    echo '[{"State": {"Running": '"$(cat "$HELD/runs")"'}, "NetworkSettings":'
+    echo '{"Networks": {"kind": {"IPAddress": "'"$(cat "$HELD/address")"'"}}}}]' ;;
+  "docker ps "*) echo 0a1b ;;
+  "docker start "*) echo true > "$HELD/runs" ;;
+  kubectl*)
+    case "$*" in
+      *"label nodes"*) echo "$*" | sed 's/.*stack-id=//' > "$HELD/label" ;;
+      *"get nodes"*) echo '{"mlops-platform/stack-id":"'"$(cat "$HELD/label")"'"}' ;;
+    esac ;;
 esac
 """
 
 
 @pytest.fixture
 def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name in ("kind", "docker"):
+    for name in ("kind", "docker", "kubectl"):
         file = tmp_path / name
         file.write_text(STAND_IN)
         file.chmod(file.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("LOG", str(tmp_path / "log"))
-    monkeypatch.setenv("CLUSTERS", str(tmp_path / "clusters"))
+    monkeypatch.setenv("HELD", str(tmp_path))
     monkeypatch.setenv("FAIL", "")
+    monkeypatch.setattr(layout, "bin_dir", lambda: tmp_path)
+    (tmp_path / "address").write_text(ADDRESS)
     return tmp_path / "log"
 
 
 def _props() -> dict[str, Any]:
-    return {"name": "dev", "images": [images.reference("mlflow")]}
+    return {"name": "dev", "stack_id": "ours", "images": [images.reference("mlflow")]}
 
 
 def test_kind_creates_loads_images_and_gives_the_nodes_address(log: Path) -> None:
@@ -49,14 +65,73 @@ def test_kind_creates_loads_images_and_gives_the_nodes_address(log: Path) -> Non
     assert outs["node_address"] == "172.18.0.2"
     assert outs["kubeconfig"].startswith("apiVersion")
     calls = log.read_text().splitlines()
-    assert calls[1].startswith("kind create cluster --name dev")
+    assert any(c.startswith("kind create cluster --name dev") for c in calls)
     assert any("load image-archive" in c and c.endswith("mlflow.tar --name dev") for c in calls)
 
 
-def test_kind_adopts_a_cluster_of_its_name(log: Path) -> None:
+def test_kind_goes_on_with_a_cluster_that_bears_the_stacks_id(log: Path) -> None:
     KindClusterProvider().create(_props())
     KindClusterProvider().create(_props())
     assert log.read_text().count("create cluster") == 1
+
+
+@pytest.mark.parametrize("label", ["", "another's"])
+def test_kind_never_adopts_somebody_elses_cluster(log: Path, tmp_path: Path, label: str) -> None:
+    KindClusterProvider().create(_props())
+    (tmp_path / "label").write_text(label)
+    with pytest.raises(KindError, match="that this stack has not made"):
+        KindClusterProvider().create(_props())
+
+
+def test_kind_never_deletes_what_somebody_else_made_in_its_place(log: Path, tmp_path: Path) -> None:
+    props = KindClusterProvider().create(_props()).outs
+    (tmp_path / "label").write_text("another's")
+    for act in (
+        lambda: KindClusterProvider().delete("dev", props),
+        lambda: KindClusterProvider().diff("dev", props, _props()),
+    ):
+        with pytest.raises(KindError, match="that this stack has not made"):
+            act()
+    assert "delete cluster" not in log.read_text()
+
+
+def test_kind_writes_no_kubeconfig_of_the_users(log: Path) -> None:
+    props = KindClusterProvider().create(_props()).outs
+    KindClusterProvider().delete("dev", props)
+    writing = [c for c in log.read_text().splitlines() if c.startswith(("kind c", "kind d"))]
+    assert len(writing) == 2
+    assert all("--kubeconfig /" in call for call in writing)
+
+
+def test_kind_starts_a_cluster_that_was_stopped(log: Path, tmp_path: Path) -> None:
+    provider = KindClusterProvider()
+    props = provider.create(_props()).outs
+    (tmp_path / "runs").write_text("false")
+    assert (provider.diff("dev", props, _props()).changes, props["node_address"]) == (True, ADDRESS)
+    provider.update("dev", props, _props())
+    assert "docker start 0a1b" in log.read_text()
+    assert provider.diff("dev", props, _props()).changes is False
+
+
+def test_kind_sees_another_address(log: Path, tmp_path: Path) -> None:
+    provider = KindClusterProvider()
+    props = provider.create(_props()).outs
+    (tmp_path / "address").write_text("172.18.0.9")
+    found = provider.diff("dev", props, _props())
+    assert (found.changes, found.replaces, found.stables) == (True, [], [])
+    assert provider.update("dev", props, _props()).outs["node_address"] == "172.18.0.9"
+    assert provider.read("dev", props).outs["node_address"] == "172.18.0.9"
+
+
+def test_a_kind_cluster_without_an_id_gets_the_stacks(log: Path, tmp_path: Path) -> None:
+    provider = KindClusterProvider()
+    props = provider.create(_props()).outs
+    (tmp_path / "label").write_text("")
+    without = {key: value for key, value in props.items() if key != "stack_id"}
+    found = provider.diff("dev", without, _props())
+    assert (found.changes, found.replaces) == (True, [])
+    provider.update("dev", without, _props())
+    assert (tmp_path / "label").read_text() == "ours\n"
 
 
 def test_kind_finds_a_cluster_that_is_gone(log: Path) -> None:
@@ -92,7 +167,7 @@ def test_another_name_is_another_cluster(log: Path) -> None:
 
 def test_kind_deletes_by_name(log: Path) -> None:
     KindClusterProvider().delete("dev", _props())
-    assert log.read_text() == "kind delete cluster --name dev\n"
+    assert "kind delete cluster --name dev --kubeconfig /" in log.read_text()
 
 
 def test_a_missing_docker_names_the_remedy(

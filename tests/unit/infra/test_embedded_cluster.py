@@ -8,6 +8,7 @@ import pytest
 from mlops_infra import embedded_cluster
 from mlops_infra.embedded_cluster import EmbeddedClusterProvider
 from mlops_infra.node import ClusterInfo, ClusterStatus, Health, NodeSpec, cluster
+from mlops_infra.node.errors import OwnerError
 from mlops_toolchain import layout
 
 INFO = ClusterInfo(
@@ -27,6 +28,7 @@ INFO = ClusterInfo(
 )
 INPUTS = {
     "name": "dev",
+    "stack_id": "ours",
     "kubernetes_version": "1.34.4",
     "network": "auto",
     "reserved_memory": "512Mi",
@@ -47,20 +49,23 @@ class Node:
 
     health: Health = Health.HEALTHY
     outdated: tuple[str, ...] = ()
-    created: list[tuple[NodeSpec, str]] = field(default_factory=list)
-    deleted: list[tuple[str, str]] = field(default_factory=list)
+    stack_id: str = "ours"
+    created: list[tuple[NodeSpec, str, str]] = field(default_factory=list)
+    deleted: list[tuple[str, str, str]] = field(default_factory=list)
 
-    def create(self, spec: NodeSpec, *, owner: str, progress: Any) -> ClusterInfo:
+    def create(self, spec: NodeSpec, *, owner: str, stack_id: str, progress: Any) -> ClusterInfo:
         progress("images", 1.5)
-        self.created.append((spec, owner))
+        self.created.append((spec, owner, stack_id))
         self.health = Health.HEALTHY
         return INFO
 
     def read(self, name: str) -> ClusterStatus:
-        return ClusterStatus(name=name, health=self.health, outdated=self.outdated)
+        return ClusterStatus(
+            name=name, health=self.health, stack_id=self.stack_id, outdated=self.outdated
+        )
 
-    def delete(self, name: str, *, owner: str) -> None:
-        self.deleted.append((name, owner))
+    def delete(self, name: str, *, owner: str, stack_id: str) -> None:
+        self.deleted.append((name, owner, stack_id))
 
 
 @pytest.fixture
@@ -83,11 +88,11 @@ def test_create_boots_what_was_asked_for(node: Node, capsys: pytest.CaptureFixtu
     result = EmbeddedClusterProvider().create(INPUTS)
     assert result.id == "dev"
     assert result.outs == STATE
-    ((spec, owner),) = node.created
+    ((spec, owner, stack_id),) = node.created
     assert spec == NodeSpec(
         name="dev", reserved_memory="512Mi", reserved_cpu="200m", images=("mlflow",)
     )
-    assert owner == str(layout.checkout())
+    assert (owner, stack_id) == (str(layout.checkout()), "ours")
     assert capsys.readouterr().out == "cluster dev: images 1.5 s\n"
 
 
@@ -120,7 +125,7 @@ def test_update_starts_a_stopped_node_and_then_nothing_differs(node: Node) -> No
     node.health = Health.STOPPED
     provider = EmbeddedClusterProvider()
     outs = provider.update("dev", STATE, INPUTS).outs
-    assert [spec.name for spec, _ in node.created] == ["dev"]
+    assert [spec.name for spec, *_ in node.created] == ["dev"]
     assert provider.diff("dev", outs, INPUTS).changes is False
 
 
@@ -135,7 +140,24 @@ def test_read_drops_only_what_is_absent(node: Node, health: Health) -> None:
 def test_delete_goes_to_the_node_whatever_its_health(node: Node) -> None:
     node.health = Health.BROKEN
     EmbeddedClusterProvider().delete("dev", STATE)
-    assert node.deleted == [("dev", str(layout.checkout()))]
+    assert node.deleted == [("dev", str(layout.checkout()), "ours")]
+
+
+def test_a_state_without_an_id_is_updated_not_replaced(node: Node) -> None:
+    node.stack_id = ""
+    without = {key: value for key, value in STATE.items() if key != "stack_id"}
+    result = EmbeddedClusterProvider().diff("dev", without, INPUTS)
+    assert (result.changes, result.replaces) == (True, [])
+    assert EmbeddedClusterProvider().update("dev", without, INPUTS).outs == STATE
+    EmbeddedClusterProvider().delete("dev", without)
+    assert node.deleted == [("dev", str(layout.checkout()), "")]
+
+
+def test_a_cluster_that_is_another_stacks_by_now_is_refused_before_anything(node: Node) -> None:
+    node.stack_id = "another's"
+    with pytest.raises(OwnerError, match="belongs to another stack"):
+        EmbeddedClusterProvider().diff("dev", STATE, INPUTS)
+    assert not node.created
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,13 @@ def test_what_is_signed_is_reached_by_pods_and_where_possible_by_this_machine(
             context=None,
             owned=None,
         )
-        cluster = Cluster("cluster", access=access, storage_class=None, image_registry="")
+        cluster = Cluster(
+            "cluster",
+            access=access,
+            claim=recording.CLAIM,
+            storage_class=None,
+            image_registry="",
+        )
         args = S3GatewayArgs(cluster=cluster, image="s3:1", storage_size="1Gi")
         S3Gateway("s3", args).shared_endpoint.apply(found.append)
 

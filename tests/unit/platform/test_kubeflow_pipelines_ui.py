@@ -43,6 +43,7 @@ def _run(
                 context=None,
                 owned=None,
             ),
+            claim=recording.CLAIM,
             storage_class=None,
             image_registry="",
         )

@@ -25,7 +25,13 @@ def _run() -> recording.Recorder:
             context=None,
             owned=None,
         )
-        cluster = Cluster("cluster", access=access, storage_class=None, image_registry="")
+        cluster = Cluster(
+            "cluster",
+            access=access,
+            claim=recording.CLAIM,
+            storage_class=None,
+            image_registry="",
+        )
         SeldonCore("seldon", SeldonCoreArgs(cluster=cluster, images=IMAGES))
 
     return recording.run(program)

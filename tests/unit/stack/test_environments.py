@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from mlops_stack.environments import creation, listing, reaping, records
+from mlops_stack.environments import clock, creation, listing, reaping, records
 from mlops_stack.environments.__main__ import main
+from mlops_stack.environments.records import Environment
 from mlops_stack.environments.templates import template_settings
 from mlops_stack.lifetime import check_name, parse_ttl, shown
 from mlops_stack.locks import working_on
@@ -105,6 +106,40 @@ def test_an_export_that_is_none_is_refused_before_anything_is_changed(
     assert main() == 1
     assert "is no finished export" in capsys.readouterr().err
     assert not (checkout / ".state").exists()
+
+
+@pytest.mark.parametrize(
+    ("made", "ends", "kept", "expired"),
+    [
+        (-7200, -60, False, True),
+        (-7200, 60, False, False),
+        # The clock is behind, or was ahead when the environment was made.
+        (3600, 7200, True, False),
+        # A jump at boot, and a machine that was off for a week with its clock in order.
+        (-700000, -600000, False, False),
+        (-700000, -600000, True, True),
+        # Somebody has set the end by hand.
+        (-60, -1000000, False, True),
+    ],
+)
+def test_a_clock_that_cannot_be_believed_reaps_nothing(
+    monkeypatch: pytest.MonkeyPatch, made: int, ends: int, *, kept: bool, expired: bool
+) -> None:
+    monkeypatch.setattr(clock, "is_kept", lambda: kept)
+    now = time.time()
+    found = Environment(
+        name="pr-1",
+        provider="embedded",
+        template="dev",
+        host="",
+        keep="",
+        state="up",
+        created=now + made,
+        expires=now + ends,
+    )
+    assert found.expired is expired
+    if not expired and ends != 60:
+        assert "`make down STACK=pr-1`" in (found.problem or "")
 
 
 @needs_pulumi

@@ -4,11 +4,11 @@ from typing import Any
 from unittest.mock import Mock
 
 import pytest
-from botocore.exceptions import ClientError, EndpointConnectionError
+from botocore.exceptions import ClientError, EndpointConnectionError, ProfileNotFound
 from moto.server import ThreadedMotoServer
 
 from mlops_infra import object_store
-from mlops_infra.object_store import Connection
+from mlops_infra.object_store import Connection, StoreAnswerError
 from mlops_stack import full_buckets
 
 
@@ -59,14 +59,52 @@ def test_a_store_that_is_gone_is_an_error_of_its_sdk() -> None:
         full_buckets.full(_connection("http://127.0.0.1:9"), ["artifacts"])
 
 
-def test_a_store_that_refuses_the_keys_refuses_the_destroy(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refused(*_: object) -> list[str]:
-        raise ClientError({"Error": {"Code": "InvalidAccessKeyId"}}, "ListBuckets")
+@pytest.mark.parametrize(
+    "problem",
+    [
+        ClientError({"Error": {"Code": "InvalidAccessKeyId"}}, "ListBuckets"),
+        EndpointConnectionError(endpoint_url="http://s3"),
+        ProfileNotFound(profile="corp"),
+        StoreAnswerError("a login page"),
+    ],
+)
+def test_what_cannot_be_looked_into_refuses_the_destroy(
+    monkeypatch: pytest.MonkeyPatch, problem: Exception
+) -> None:
+    def fail(*_: object) -> list[str]:
+        raise problem
 
-    monkeypatch.setattr(full_buckets, "full", refused)
+    monkeypatch.setattr(full_buckets, "full", fail)
+    with pytest.raises(full_buckets.FullBucketsError, match=r"cannot be told.*nothing was destr"):
+        full_buckets.refuse(_stack(_resource("models")))
+
+
+def test_a_stack_whose_update_failed_is_looked_into_by_what_its_state_holds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[Connection] = []
+
+    def full(connection: Connection, buckets: list[str]) -> list[str]:
+        asked.append(connection)
+        return buckets
+
+    monkeypatch.setattr(full_buckets, "full", full)
+    with pytest.raises(full_buckets.FullBucketsError, match="holds data in models"):
+        full_buckets.refuse(_stack(_resource("models")))
+    assert asked == [_connection("http://s3")]
+
+
+def test_a_stack_that_is_ephemeral_is_not_looked_into(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(full_buckets, "full", Mock(side_effect=AssertionError))
+    full_buckets.refuse(_stack(_resource("models", force_destroy=True)))
+
+
+def _stack(*resources: dict[str, Any]) -> Mock:
     stack = Mock()
     stack.name = "dev"
-    stack.resources.return_value = [_resource("models")]
-    stack.outputs.return_value = {"s3_url": "http://s3", "s3_access_key": "", "s3_secret_key": ""}
-    with pytest.raises(full_buckets.FullBucketsError, match=r"cannot be told.*InvalidAccessKeyId"):
-        full_buckets.refuse(stack)
+    secret = {"4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270"}
+    testing = {**secret, "plaintext": '"testing"'}
+    keys = {"access_key": testing, "secret_key": testing}
+    made = {"endpoint": "http://s3", "region": "us-east-1", **keys}
+    stack.resources.return_value = [{**r, "id": "b", "outputs": made} for r in resources]
+    return stack

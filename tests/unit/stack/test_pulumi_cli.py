@@ -13,9 +13,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import yaml
 
+from mlops_infra import stack_identity
 from mlops_stack import environment
-from mlops_stack.pulumi_cli import PulumiError, Stack
+from mlops_stack.environment import PassphraseError
+from mlops_stack.pulumi_cli import ID_TAG, PulumiError, Stack
 from mlops_toolchain import layout
 
 CONFIG = "# committed, with a comment\nconfig:\n  mlops-platform:ephemeral: true\n"
@@ -142,6 +145,65 @@ def test_a_stack_without_configuration_leaves_no_file_behind(checkout: Path) -> 
     assert not list(checkout.glob("Pulumi.fresh.yaml"))
 
 
+@needs_pulumi
+def test_nothing_of_a_stack_that_is_forgotten_stays(checkout: Path) -> None:
+    for name in ("dev", "dev-2"):
+        stack = Stack(name)
+        stack.ensure()
+        stack.import_state(stack.export())  # leaves a backup
+    Stack("dev").remove()
+    left = {path.name for path in (checkout / ".state").rglob("*") if path.is_file()}
+    assert not [name for name in left if name.partition(".")[0] in ("dev", "Pulumi.dev")]
+    assert "dev-2.json" in left
+    assert "Pulumi.dev-2.yaml" in left
+
+
+@needs_pulumi
+def test_a_stack_keeps_the_id_that_it_was_given_before_its_first_update(checkout: Path) -> None:
+    stack = Stack("dev")
+    assert stack.known_id() == ""
+    stack.ensure()
+    config = checkout / ".state/config/Pulumi.dev.yaml"
+    assert f"mlops-platform:stackId: {stack.stack_id()}" in config.read_text()
+    stack.set_tag(ID_TAG, "taken-over")
+    assert (Stack("dev").known_id(), Stack("dev").stack_id()) == ("taken-over", "taken-over")
+
+
+def test_what_was_chosen_at_creation_stays_unless_the_file_says_otherwise(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    urn = "urn:pulumi:dev::mlops-platform::"
+    cluster = f"{urn}mlops:infra:Cluster$pulumi:providers:kubernetes::cluster-kubernetes"
+    resources = [
+        {"type": stack_identity.TYPE, "urn": f"{urn}identity", "id": "abc"},
+        {
+            "type": "pulumi:providers:aws",
+            "urn": f"{urn}pulumi:providers:aws::account-aws",
+            "inputs": {"region": "eu-west-1"},
+        },
+        {
+            "type": "pulumi:providers:kubernetes",
+            "urn": cluster,
+            "inputs": {"clusterIdentifier": "uid"},
+        },
+    ]
+    deployment = {"deployment": {"resources": resources}}
+    monkeypatch.setattr(Stack, "export", lambda _self, **_options: deployment)
+    monkeypatch.setattr(Stack, "exists", lambda _self: True)
+    monkeypatch.setattr(Stack, "tags", lambda _self: {})
+    config = checkout / ".state/config/Pulumi.dev.yaml"
+    (checkout / "Pulumi.dev.yaml").write_text("# nothing\n")
+    Stack("dev").ensure()
+    assert yaml.safe_load(config.read_text())["config"] == {
+        "mlops-platform:stackId": "abc",
+        "mlops-platform:awsRegion": "eu-west-1",
+        "mlops-platform:clusterIdentifier": "uid",
+    }
+    (checkout / "Pulumi.dev.yaml").write_text("config:\n  mlops-platform:awsRegion: us-west-2\n")
+    Stack("dev").ensure()
+    assert "mlops-platform:awsRegion: us-west-2" in config.read_text()
+
+
 def test_without_pulumi_the_remedy_is_named(
     checkout: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -158,6 +220,58 @@ def test_the_passphrase_is_private_and_stays(checkout: Path) -> None:
     assert first.stat().st_mode & 0o777 == 0o600
     assert environment.passphrase_file().read_text() == text
     assert list(first.parent.iterdir()) == [first]
+
+
+def _local_stack(checkout: Path, name: str) -> Path:
+    folder = checkout / ".state/pulumi/.pulumi/stacks/mlops-platform"
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / f"{name}.json"
+    file.write_text("{}")
+    return file
+
+
+@pytest.mark.parametrize("left", [None, "", " \n"])
+def test_a_lost_passphrase_is_not_replaced_beside_stacks_that_need_it(
+    checkout: Path, left: str | None
+) -> None:
+    state = _local_stack(checkout, "dev")
+    file = checkout / ".state/passphrase"
+    if left is not None:
+        file.write_text(left)
+    with pytest.raises(PassphraseError, match=r"secrets of stack dev .* bring the file back"):
+        environment.variables()
+    assert file.exists() is (left is not None)
+    state.unlink()
+    assert len(environment.passphrase_file().read_text()) >= 40
+
+
+def test_an_empty_passphrase_is_refused(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE", "")
+    with pytest.raises(PassphraseError, match="nothing would be encrypted: unset it"):
+        environment.variables()
+
+
+def test_the_state_is_closed_to_others_also_when_it_was_open(checkout: Path) -> None:
+    folder = checkout / ".state"
+    folder.mkdir(mode=0o755)
+    folder.chmod(0o755)
+    environment.variables()
+    assert folder.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ("s3://bucket/folder?region=eu", "s3://bucket/folder"),
+        ("postgres://user:word@db.example/states", "postgres://db.example/states"),
+        ("https://api.pulumi.com", "https://api.pulumi.com"),
+    ],
+)
+def test_the_backend_is_named_without_credentials(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch, given: str, shown: str
+) -> None:
+    monkeypatch.setenv("PULUMI_BACKEND_URL", given)
+    assert environment.backend() == shown
 
 
 def test_commands_at_once_read_the_same_passphrase(checkout: Path) -> None:
