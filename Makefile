@@ -8,7 +8,7 @@ TEMPLATE ?= dev
 # What a user gives is data: recipes read it from the environment as "$$GIVEN_NAME", so that
 # neither make nor the shell expands it. A branch's name may hold anything.
 GIVEN := STACK FORMAT BASE MONTHS PARAMETERS FRAMEWORK FLIGHTS VERSION WEIGHT KEEP KEEP_TO TO \
-	RESTORE NAME TTL TEMPLATE PUSH REPLACE
+	RESTORE NAME TTL TEMPLATE PUSH REPLACE KUBERNETES
 $(foreach name,$(GIVEN),$(eval override $(name) := $$(value $(name))))
 $(foreach name,$(GIVEN),$(eval export GIVEN_$(name) := $$(value $(name))))
 
@@ -89,7 +89,7 @@ bootstrap:
 	@toolchain/bootstrap.sh
 
 toolchain: bootstrap ## Obtain every pinned program, image and data set [KUBERNETES=another version]
-	@$(PYTHON) -m mlops_toolchain build $(if $(KUBERNETES),--kubernetes '$(KUBERNETES)')
+	@$(PYTHON) -m mlops_toolchain build $(if $(GIVEN_KUBERNETES),--kubernetes "$$GIVEN_KUBERNETES")
 
 # Without optional artefacts that would keep the user waiting.
 toolchain-in-a-hurry: bootstrap

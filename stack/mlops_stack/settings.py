@@ -128,6 +128,8 @@ def _share(text: str) -> str:
     return text
 
 
+AUTO_VERSION = "auto"
+
 Quantity = Annotated[str, AfterValidator(_quantity)]
 
 
@@ -139,7 +141,7 @@ class Settings(BaseModel):
     )
 
     cluster_provider: Literal["embedded", "kind", "existing", "eks"] = "embedded"
-    kubernetes_version: str = Field("auto", pattern=r"^(auto|1\.[0-9]+\.[0-9]+)$")
+    kubernetes_version: str = Field(AUTO_VERSION, pattern=r"^(auto|1\.[0-9]+\.[0-9]+)$")
     cluster_network: Annotated[str, AfterValidator(_network)] = "auto"
     cluster_reserved_memory: Quantity = "512Mi"
     cluster_reserved_cpu: Quantity = "200m"

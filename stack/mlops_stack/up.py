@@ -6,6 +6,7 @@ from pathlib import Path
 from mlops_stack import gone, lasting, ownership, report, serving_state, volume_sizes
 from mlops_stack.keeping import archive, at_rest
 from mlops_stack.keeping.archive import Archive, Manifest
+from mlops_stack.kubernetes_version import build_for
 from mlops_stack.predict import ask, lines
 from mlops_stack.previews import plan
 from mlops_stack.pulumi_cli import PulumiError, Stack
@@ -34,9 +35,11 @@ def up(stack: Stack, *, started: float, restore: Path | None = None, replace: st
         PredictError: everything is up, but a model server does not answer.
         PulumiError: Pulumi failed; it has said why.
         RepairError: what MLflow's registry says does not serve.
-        SettingsError: the stack's configuration is wrong, or has no place for an export.
+        SettingsError: the stack's configuration is wrong, or has no place for an export, or its
+            cluster's Kubernetes cannot be built.
     """
     settings, unfinished = stack.settings(), True
+    build_for(stack.name, settings)
     ownership.check(stack)
     if (region := stack.aws_region()) and stack.exists():
         # Imported here: only stacks on AWS need its SDK.

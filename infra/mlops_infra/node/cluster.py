@@ -191,9 +191,10 @@ def version_refusal(spec: NodeSpec) -> str | None:
     if named.kubernetes_version == held:
         return None
     return (
-        f"cluster {spec.name} has Kubernetes {held}, and {named.kubernetes_version} is asked for: "
-        f"`make upgrade STACK={spec.name}` brings it to a newer one with its data; an older one "
-        "only a new cluster can have"
+        f"cluster {spec.name} has Kubernetes {held}, and {named.kubernetes_version} is asked for, "
+        "which only a new cluster can have: leave kubernetesVersion at auto, or carry the data "
+        f"into a new one by `make down STACK={spec.name} KEEP=all` and "
+        f"`make up STACK={spec.name} RESTORE=folder` (docs/upgrading.md)"
     )
 
 
