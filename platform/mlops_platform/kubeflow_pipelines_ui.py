@@ -239,6 +239,8 @@ def _environment(args: KubeflowPipelinesUiArgs) -> dict[str, pulumi.Input[str]]:
         "AWS_SSL": str(store.secure).lower(),
         # A store that refuses a request must not end the server, as Node.js would have it.
         "NODE_OPTIONS": "--unhandled-rejections=warn",
+        # What an artifact's request may name as its store; any other host is refused.
+        "ALLOWED_ARTIFACT_ENDPOINTS": f"{store.host}:{store.port}",
         # Artifacts by http would let the server fetch any address for anybody.
         "ALLOWED_ARTIFACT_DOMAIN_REGEX": "^$",
     }

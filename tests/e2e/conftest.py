@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from mlops_stack.pulumi_cli import Stack
+from tests.e2e import command_lines
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 EVIDENCE = pytest.StashKey[Callable[[], str]]()
@@ -76,8 +77,15 @@ def new_stack() -> Iterator[type[Commands]]:
         config.unlink(missing_ok=True)
 
 
+@pytest.fixture(scope="session", name="command_lines")
+def seen_command_lines() -> Iterator[set[str]]:
+    """Return the command lines of all processes from before the shared stack's `up`."""
+    with command_lines.collected() as found:
+        yield found
+
+
 @pytest.fixture(scope="session")
-def whole_stack(new_stack: Callable[..., Commands]) -> Commands:
+def whole_stack(new_stack: Callable[..., Commands], command_lines: set[str]) -> Commands:
     """Return a stack with everything on, up once for several files of tests.
 
     MLOPS_E2E_STACK=NAME names one that is up already, and stays so.

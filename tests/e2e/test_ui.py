@@ -4,26 +4,24 @@ MLOPS_E2E_STACK=NAME uses a stack that is up instead of one of its own. MLOPS_SC
 keeps pictures of what the tests see.
 """
 
-import os
-import shutil
+import json
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Page, Request, expect, sync_playwright
+from playwright.sync_api import Page, Request, expect
 
 from flight_rollout.errors import ServingError
 from flight_rollout.kubectl import Kubectl
 from mlops_infra import object_store
 from mlops_infra.object_store import Connection
-from mlops_toolchain import host_packages
-from mlops_toolchain.artefacts import TEST_PACKAGES
 from mlops_workloads import rollout
+from tests.e2e import browser
+from tests.e2e.browser import CHECK_MARK, keep
 from tests.e2e.conftest import CHECKOUT, EVIDENCE
 from tests.e2e.serving import wait
 
@@ -31,10 +29,6 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1500)]
 
 _RUN_SECONDS = 300
 _DELETE_SECONDS = 120
-_LOAD_MILLISECONDS = 30_000
-expect.set_options(timeout=_LOAD_MILLISECONDS)
-# The sign of what has ended well has no name, only its outline.
-_CHECK_MARK = "path[d^='M12 2C6.48 2 2 6.48']"
 _LAST_LINES = ("--tail", "40", "--timestamps")
 # What a page of the UI is answered by.
 _ANSWERING = (
@@ -81,17 +75,8 @@ def kubectl(outputs: dict[str, Any]) -> Kubectl:
 
 @pytest.fixture(scope="module")
 def browser_page() -> Iterator[Page]:
-    if os.geteuid() == 0:
-        host_packages.ensure(TEST_PACKAGES)
-    chromium = shutil.which("chromium")
-    assert chromium, "Debian's chromium is not installed; run this as root, which installs it"
-    with sync_playwright() as playwright:
-        # Its sandbox refuses to run as root; the page is our own.
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": 1440, "height": 900})
-        page.set_default_timeout(_LOAD_MILLISECONDS)
+    with browser.new_page() as page:
         yield page
-        browser.close()
 
 
 @pytest.fixture(autouse=True)
@@ -160,7 +145,7 @@ def _wait_for_graph(page: Page) -> None:
     The graph is drawn from the pipeline's text first, and a panel that is opened before the states
     are there stays empty.
     """
-    expect(_node(page, "evaluate").locator(_CHECK_MARK)).to_be_attached()
+    expect(_node(page, "evaluate").locator(CHECK_MARK)).to_be_attached()
     # The map in the corner may lie over a node.
     page.add_style_tag(content=".react-flow__minimap { pointer-events: none }")
 
@@ -173,13 +158,6 @@ def _open(page: Page, name: str, tab: str | None = None) -> Any:
     return page.locator("body")
 
 
-def _keep(page: Page, name: str) -> None:
-    if folder := os.environ.get("MLOPS_SCREENSHOTS"):
-        page.wait_for_timeout(1500)  # charts and panels move into place
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        page.screenshot(path=Path(folder, f"{name}.png"))
-
-
 def test_the_graph_of_a_run(page: Page, run_id: str, url: str) -> None:
     nodes = {node.get_attribute("data-id") for node in page.locator(".react-flow__node").all()}
     assert nodes == {
@@ -190,22 +168,7 @@ def test_the_graph_of_a_run(page: Page, run_id: str, url: str) -> None:
         "artifact.evaluate.curve",
         "artifact.evaluate.metrics",
     }
-    _keep(page, "kubeflow-graph")
-
-
-def test_the_run_of_the_update_is_shown_step_by_step(
-    browser_page: Page, url: str, outputs: dict[str, Any]
-) -> None:
-    browser_page.goto("about:blank")
-    browser_page.goto(f"{url}/#/runs/details/{outputs['pipeline_run']}")
-    _node(browser_page, "exit-handler-1").click()
-    browser_page.get_by_text("Open Sub-DAG").click()
-    for step in ("champion", "preprocess", "train", "evaluate"):
-        expect(_node(browser_page, step).locator(_CHECK_MARK)).to_be_attached()
-    for artifact in ("train.model", "evaluate.classification", "evaluate.report"):
-        expect(_node(browser_page, artifact)).to_be_attached()
-    browser_page.locator(".react-flow__controls-fitview").click()
-    _keep(browser_page, "flight-delay-graph")
+    keep(page, "kubeflow-graph")
 
 
 def test_a_page_asks_nobody_but_its_own_server(browser_page: Page, url: str, run_id: str) -> None:
@@ -222,7 +185,7 @@ def test_a_steps_inputs_are_previewed(page: Page) -> None:
     panel = _open(page, "evaluate")
     expect(panel).to_contain_text("s3://pipelines/")
     expect(panel).to_contain_text("2,4")
-    _keep(page, "kubeflow-step")
+    keep(page, "kubeflow-step")
 
 
 def test_metrics_are_a_table(page: Page) -> None:
@@ -240,14 +203,14 @@ def test_a_classifiers_metrics_are_charts(page: Page) -> None:
     ).to_be_attached()
     expect(panel).to_contain_text("Confusion Matrix: curve")
     expect(panel).to_contain_text("93")
-    _keep(page, "kubeflow-metrics")
+    keep(page, "kubeflow-metrics")
 
 
 def test_a_page_of_html_is_shown(page: Page) -> None:
     _open(page, "evaluate.card", "Visualization")
     frame = page.frame_locator("iframe").first
     expect(frame.locator("h1")).to_have_text("Model card")
-    _keep(page, "kubeflow-html")
+    keep(page, "kubeflow-html")
 
 
 def test_logs_outlive_their_pods(page: Page, kubectl: Kubectl) -> None:
@@ -303,3 +266,30 @@ def test_the_server_fetches_no_address_that_a_visitor_names(url: str) -> None:
     )
     assert answer.text == "Domain not allowed."
     assert httpx.get(f"{url}/apis/v2beta1/healthz").json()["apiServerReady"] is True
+
+
+@pytest.mark.parametrize("source", ["s3", "minio"])
+@pytest.mark.parametrize("endpoint", ["http://127.0.0.1:9", "https://s3.evil.example", "evil:9"])
+def test_the_server_asks_no_store_that_a_visitor_names(
+    url: str, run_id: str, outputs: dict[str, Any], source: str, endpoint: str
+) -> None:
+    place = {"bucket": "pipelines", "key": _artifact(outputs, run_id, "/card"), "source": source}
+    given = {
+        "fromEnv": "false",
+        "secretName": "mlpipeline-minio-artifact",
+        "accessKeyKey": "accesskey",
+        "secretKeyKey": "secretkey",
+        "endpoint": endpoint,
+        "disableSSL": "true",
+    }
+    provider = json.dumps({"Provider": source, "Params": given})
+    refused = httpx.get(
+        f"{url}/artifacts/get",
+        params={**place, "namespace": "kubeflow", "providerInfo": provider},
+        timeout=30,
+    )
+    assert refused.status_code == 500
+    assert "is not this installation's" in refused.text
+    # Nor does it change where everybody else's requests go.
+    answer = httpx.get(f"{url}/artifacts/get", params=place, timeout=30)
+    assert "<h1>Model card</h1>" in answer.text

@@ -3,7 +3,7 @@
 Versions are changed here and in go.mod; those of Kubernetes in `kubernetes`.
 """
 
-from mlops_toolchain import kubernetes
+from mlops_toolchain import kubeflow_ui_edits, kubernetes
 from mlops_toolchain.artefact import Artefact
 from mlops_toolchain.recipes.c_program import CProgram
 from mlops_toolchain.recipes.dataset import FlightsDataset
@@ -809,6 +809,7 @@ ARTEFACTS = (
             version=KUBEFLOW_PIPELINES,
             module=KUBEFLOW_MODULE,
             undeclared=("postcss-flexbugs-fixes", "url"),
+            edits=kubeflow_ui_edits.EDITS,
         ),
         needs=("go", "node"),
         seconds=280,

@@ -118,6 +118,7 @@ def test_artifacts_come_from_the_store(endpoint: str, host: str, port: str, secu
     assert environment["MINIO_NAMESPACE"] == ""
     assert environment["MINIO_HOST"] == environment["AWS_S3_ENDPOINT"] == host
     assert environment["MINIO_PORT"] == port
+    assert environment["ALLOWED_ARTIFACT_ENDPOINTS"] == f"{host}:{port}"
     assert environment["MINIO_SSL"] == environment["AWS_SSL"] == secure
     assert environment["AWS_REGION"] == "eu-west-1"
 

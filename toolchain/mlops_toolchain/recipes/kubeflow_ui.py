@@ -13,6 +13,7 @@ from pathlib import Path
 
 from mlops_toolchain import layout
 from mlops_toolchain.artefact import Context
+from mlops_toolchain.recipes.edit import Edit
 from mlops_toolchain.recipes.go import copy_from_module, module_folder
 from mlops_toolchain.recipes.node import ENVIRONMENT, npm_ci
 
@@ -38,11 +39,13 @@ class KubeflowUi:
         version: release that the UI names as its own.
         module: version of the Go module github.com/kubeflow/pipelines.
         undeclared: packages that the build needs and package.json does not name.
+        edits: what differs in upstream's sources.
     """
 
     version: str
     module: str
     undeclared: tuple[str, ...]
+    edits: tuple[Edit, ...]
     kind: str = "npm"
 
     def sources(self) -> tuple[Path, ...]:
@@ -59,6 +62,8 @@ class KubeflowUi:
         module = module_folder(context, _MODULE, self.module, cwd=layout.checkout() / _CHECKSUMS)
         work = context.output / "work"
         copy_from_module(module / "frontend", work, shutil.ignore_patterns(*_UNUSED))
+        for edit in self.edits:
+            edit.apply(work)
         site = context.output / "site"
         site.mkdir()
         self._client(context, work)
