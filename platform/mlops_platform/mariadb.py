@@ -152,11 +152,12 @@ def _pod(
                 ],
                 "ports": [{"name": "mysql", "container_port": _PORT}],
                 "security_context": RESTRICTED_CONTAINER,
-                # It listens only after its accounts and databases are there.
+                # It listens only after its accounts and databases are there, and the tables of an
+                # older stack are converted: killed in a large one, it would begin again for ever.
                 "startup_probe": {
                     "tcp_socket": {"port": "mysql"},
                     "period_seconds": 1,
-                    "failure_threshold": 120,
+                    "failure_threshold": 3600,
                 },
                 "readiness_probe": {"tcp_socket": {"port": "mysql"}, "period_seconds": 2},
                 "liveness_probe": {
