@@ -76,6 +76,33 @@ def test_nothing_that_holds_data_is_deleted_or_replaced(version: str, configurat
     assert len(before) > 3
 
 
+@pytest.mark.parametrize("version", _VERSIONS)
+def test_the_state_of_a_stack_that_ran_is_taken_over(version: str) -> None:
+    # The entries of its `pulumi stack export` that hold data, without secrets; its name is `unit`.
+    exported = json.loads((DATA / version / "state.json").read_text())
+    now = {
+        urn.rpartition("$")[2]: inputs
+        for urn, inputs in older_versions.holding_data("embedded").items()
+    }
+    changed = {}
+    for entry in exported:
+        place = entry["urn"].rpartition("$")[2]
+        assert place in now, f"{place} would be deleted"
+        olds = {**entry["inputs"], **entry["outputs"]}
+        changed[place] = replaced(entry["type"], olds, _named_as(olds, now[place]))
+    assert len(changed) == len(made_by(version)["embedded"])
+    assert not {place: paths for place, paths in changed.items() if paths}
+
+
+def _named_as(olds: dict[str, Any], news: dict[str, Any]) -> dict[str, Any]:
+    """Return the program's inputs with the name that Pulumi once made, as the provider does."""
+    before = olds.get("metadata", {})
+    if "pulumi.com/autonamed" not in before.get("annotations", {}) or "name" in news["metadata"]:
+        return news
+    made = {key: before[key] for key in ("name", "annotations")}
+    return {**news, "metadata": {**news["metadata"], **made}}
+
+
 def test_a_moved_claim_is_noticed() -> None:
     made = made_by("0.1.0")["embedded"]
     claims = [inputs for urn, inputs in made.items() if "PersistentVolumeClaim" in urn]
