@@ -39,10 +39,11 @@ def down(stack: Stack, *, keep: Keep | None = None, replace: str = "") -> bool:
     existed = stack.exists()
     resources = stack.resources() if existed else []
     # What a cluster held that is gone is gone, too: there is nothing to look into.
-    asked = lasting.EVERYTHING not in lasting.names(replace) and not gone.clusters(resources)
-    if existed and asked:
+    there = existed and not gone.clusters(resources)
+    if there and lasting.EVERYTHING not in lasting.names(replace):
         full_buckets.refuse(stack)
         aws_data.refuse(stack, aws_region)
+    if there:
         _tell_losses(stack, keep)
     with _kept(stack, keep) if existed and keep else contextlib.nullcontext():
         return _destroy(
