@@ -263,7 +263,7 @@ def try_kernel() -> tuple[str, ...]:
 
 def reads_maps_back() -> bool:
     """Whether `nft -j`, in a root like a node's, says of a map what was written into it."""
-    supervised = [sys.executable, "-I", "-S", str(supervisor.__file__), "trial", "/dev/stdin"]
+    supervised = [sys.executable, "-I", "-S", str(supervisor.__file__), "preflight", "/dev/stdin"]
     done = _in_namespaces(supervised, stdin=config.trial(["sh", "-c", _READ_BACK]))
     try:
         entries = json.loads(done.stdout)["nftables"]

@@ -275,7 +275,7 @@ def main(stage: str, config_path: str) -> int:
     if os.getpid() != 1:
         print("supervisor.py node must be the first process of a PID namespace", file=sys.stderr)
         return errno.EPERM
-    if stage == "trial":
+    if stage == "preflight":
         build_root(config)
         os.execvp(config["command"][0], config["command"])  # noqa: S606
     signal.pthread_sigmask(signal.SIG_BLOCK, WATCHED)

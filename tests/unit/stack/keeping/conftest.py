@@ -38,9 +38,10 @@ match words[0]:
     case "scale":
         (here / "replicas").write_text(words[-1].partition("=")[2])
     case "exec" if "sh" in words:
-        os.environ["PATH"] = f"{{here}}:{{os.environ['PATH']}}"
+        # The image's programs, and none of this machine's database.
+        os.environ["PATH"] = f"{{here}}:{{here}}/coreutils"
         os.environ |= {{"MYSQL_USER": "kubeflow", "MYSQL_PASSWORD": "a secret"}}
-        os.execvp("sh", words[words.index("sh") :])
+        os.execv("/bin/sh", words[words.index("sh") :])
     case "exec":
         inside = words[words.index("--") + 1 :]
         files = ("/data/mlflow.db", "/tmp/mlops-kept.db")
@@ -175,6 +176,9 @@ def world(tmp_path: Path, moto: str, monkeypatch: pytest.MonkeyPatch) -> World:
     kubectl = tools / "kubectl"
     kubectl.write_text(_KUBECTL.format(python=sys.executable, folder=str(folder)))
     kubectl.chmod(0o755)
+    (folder / "coreutils").mkdir()
+    for name in ("cat", "sh"):
+        (folder / "coreutils" / name).symlink_to(f"/bin/{name}")
     for name, text in (("mariadb-dump", _DUMP), ("mariadb", _CLIENT)):
         (folder / name).write_text(text.format(python=sys.executable, folder=str(folder)))
         (folder / name).chmod(0o755)
