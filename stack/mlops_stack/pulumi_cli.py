@@ -297,6 +297,7 @@ class Stack:
         Raises:
             PulumiError: Pulumi refuses it.
         """
+        self._clear_stale_lock()
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder, "state.json")
             file.touch(mode=0o600)
@@ -305,6 +306,7 @@ class Stack:
 
     def unprotect(self) -> None:
         """Let every resource of the stack be deleted."""
+        self._clear_stale_lock()
         self._capture("state", "unprotect", "--all", "--yes", "--stack", self.name)
 
     @classmethod

@@ -39,8 +39,8 @@ WILDCARD = Change(
 LATEST = Change(
     package="platform/mlops_platform",
     file="mlflow.py",
-    good='"image": args.image',
-    bad='"image": "mlflow:latest"',
+    good='"name": "mlflow",\n                "image": args.image',
+    bad='"name": "mlflow",\n                "image": "mlflow:latest"',
 )
 
 

@@ -2,6 +2,8 @@
 
 import http.server
 import json
+import os
+import pwd
 import subprocess
 import tarfile
 import threading
@@ -98,11 +100,7 @@ def a_model() -> Iterator[Model]:
 @pytest.fixture(scope="module", name="started")
 def a_gateway(tmp_path_factory: pytest.TempPathFactory, model: Model) -> Iterator[Gateway]:
     folder, port = tmp_path_factory.mktemp("gateway"), free_port()
-    # nginx's worker is another user where the tests are root's.
-    for each in (folder, folder.parent, folder.parent.parent):
-        each.chmod(0o755)
-    (folder / "tmp").mkdir(mode=0o777)
-    (folder / "tmp").chmod(0o777)
+    (folder / "tmp").mkdir()
     routes = [
         Route(engine=engine, namespace=namespace, name=name, backends=backends)
         for engine, namespace in (("kserve", "serving"), ("seldon", "seldon"))
@@ -129,7 +127,9 @@ def a_gateway(tmp_path_factory: pytest.TempPathFactory, model: Model) -> Iterato
     for name, text in files.items():
         (folder / name).write_text(here(text))
     command = [*_nginx(folder / "root"), "-c", str(folder / "nginx.conf"), "-e", "/dev/stderr"]
-    with subprocess.Popen([*command, "-g", "daemon off;"]) as process:
+    # Started by root, nginx's workers would be another user, who may not read the tests' folders.
+    user = f"user {pwd.getpwuid(os.getuid()).pw_name};" if os.geteuid() == 0 else ""
+    with subprocess.Popen([*command, "-g", f"daemon off; {user}"]) as process:
         made = Gateway(url=f"http://127.0.0.1:{port}", folder=folder / "tmp", model=model)
         for _ in range(100):
             try:
