@@ -28,7 +28,8 @@ _TIMEOUT_SECONDS = 600
 _OTHER_CHECKOUT = """
 import pathlib, sys
 from mlops_toolchain import layout
-layout.checkout = lambda: pathlib.Path(sys.argv.pop(1))
+other = pathlib.Path(sys.argv.pop(1))
+layout.checkout = lambda: other
 from mlops_stack.__main__ import main
 sys.exit(main())
 """

@@ -375,12 +375,36 @@ class Node:
         """Host process id of one of the supervised programs."""
         return self._cgroups.program(program)
 
-    def restart_program(self, program: str) -> None:
-        """End a supervised program and wait until its supervisor has started it again."""
+    def restart_kube_proxy(self) -> None:
+        """Let kube-proxy write all of its rules anew; for that moment no Service is reached.
+
+        When it starts, it takes a chain of an endpoint that is there for right, by its name alone
+        (`epChainSkipUpdate` of its source). One that its predecessor had emptied, in order to
+        delete it a second later, would stay empty for good: so they go first.
+        """
+
+        def remove_tables() -> None:
+            tables = [f"{family} {network.KUBE_PROXY_TABLE}" for family in ("ip", "ip6")]
+            rules = "".join(f"add table {table}\ndelete table {table}\n" for table in tables)
+            first = self._cgroups.first_process()
+            run(["nsenter", "--net", "--target", str(first), "nft", "-f", "-"], stdin=rules)
+
+        self.restart_program("kube-proxy", meanwhile=remove_tables)
+
+    def restart_program(self, program: str, *, meanwhile: Callable[[], None] | None = None) -> None:
+        """End a supervised program and wait until its supervisor has started it again.
+
+        Args:
+            program: its name.
+            meanwhile: what is done as soon as it has ended.
+        """
         old = self.program_pid(program)
         if old is None:
             return
         os.kill(old, signal.SIGTERM)
+        if meanwhile:
+            self._await(lambda: self.program_pid(program) != old, f"{program}'s end", seconds=30)
+            meanwhile()
 
         def replaced() -> bool:
             new = self.program_pid(program)

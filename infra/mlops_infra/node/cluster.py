@@ -501,7 +501,7 @@ def _renew(record: Record, folder: StateFolder, node: boot.Node, timer: _Timer) 
     if node.renew_files(pid):
         # It reads them when it starts, and compares what is there with what it wants
         with timer("node's files"):
-            node.restart_program("kube-proxy")
+            node.restart_kube_proxy()
     if certificates.renewal_is_due(folder):
         with timer("certificates"):
             kubelet = node.renew_certificates(pid)
@@ -510,7 +510,7 @@ def _renew(record: Record, folder: StateFolder, node: boot.Node, timer: _Timer) 
             # Not before the API serves: a kubelet that starts without it waits ever longer
             if kubelet:
                 node.restart_program("kubelet")
-            node.restart_program("kube-proxy")
+            node.restart_kube_proxy()
             node.await_ready(seconds=180, since=began if kubelet else 0)
 
 
@@ -529,7 +529,7 @@ def _recovers(record: Record, folder: StateFolder, node: boot.Node) -> bool:
             return False
         if not synchronised and now - began > _SERVICE_SECONDS and _only_services(record, folder):
             # It compares all rules with what it wants only when it starts, and then once an hour
-            node.restart_program("kube-proxy")
+            node.restart_kube_proxy()
             synchronised = True
         time.sleep(0.3)
     return status.health is Health.HEALTHY

@@ -16,6 +16,7 @@ from mlops_infra.node.spec import AUTO_NETWORK, Subnets, link_name, parse_networ
 
 AUTO_NETWORKS = tuple(ipaddress.IPv4Network(f"10.{second}.0.0/16") for second in range(210, 250))
 LINK_ALIAS = "mlops-platform:"
+KUBE_PROXY_TABLE = "kube-proxy"
 
 
 @dataclass(frozen=True, kw_only=True)
