@@ -1,5 +1,6 @@
 """S3 on the cluster: versitygw over a persistent volume."""
 
+import hashlib
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -14,6 +15,7 @@ from mlops_infra.pod_security import RESTRICTED_CONTAINER, restricted_pod
 REGION = "us-east-1"
 _PORT = 7070
 _NAMESPACE = "object-storage"
+_KEYS_ANNOTATION = "mlops-platform/keys-digest"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +105,11 @@ class S3Gateway(pulumi.ComponentResource):
                 "strategy": {"type": "Recreate"},
                 "selector": {"match_labels": labels},
                 "template": {
-                    "metadata": {"labels": labels},
+                    # The gateway reads its keys when it starts: other keys, other Pods.
+                    "metadata": {
+                        "labels": labels,
+                        "annotations": {_KEYS_ANNOTATION: self.secret_key.apply(_digest)},
+                    },
                     "spec": _pod(args, secret.metadata.name, volume.metadata.name),
                 },
             },
@@ -134,6 +140,10 @@ class S3Gateway(pulumi.ComponentResource):
         # This machine's forwarded ports, where pods find themselves.
         forwarded = urlsplit(endpoint).hostname in ("127.0.0.1", "localhost", "::1")
         return self.cluster_endpoint if forwarded else endpoint
+
+
+def _digest(key: str) -> str:
+    return hashlib.sha256(key.encode()).hexdigest()[:16]
 
 
 def arguments(*, address: str, data: str) -> list[str]:
