@@ -22,7 +22,7 @@ STACK_COMMAND = $(PYTHON) -m mlops_stack
 
 .DEFAULT_GOAL := help
 .PHONY: help up preview run status down backup refresh takeover toolchain toolchain-in-a-hurry toolchain-status env envs reap rehearse images predict train canary promote rollback
-.PHONY: bootstrap pipeline lint test test-unit test-serving test-soak test-restore test-s3 bench
+.PHONY: bootstrap pipeline lint test test-unit test-serving test-pages test-soak test-restore test-s3 bench
 
 help: ## Show the commands
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
@@ -114,10 +114,14 @@ test: toolchain lint ## Every test, to a real up → run → down
 	@.venv/bin/pytest tests/unit -n auto -q
 	@.venv/bin/pytest tests/s3 -m "not long" -n auto --dist loadfile -q --durations=5
 	@.venv/bin/pytest tests/conformance -n auto --dist loadfile --no-loadscope-reorder -q --durations=10
-	@.venv/bin/pytest tests/cluster tests/e2e -m "not serving and not restore" -q --durations=10
+	@.venv/bin/pytest tests/cluster tests/e2e -m "not serving and not restore and not pages" -q --durations=10
 	@echo "not run: model servers under load and in trouble, which need an idle machine: make test-serving"
 	@echo "not run: all of a stack's data into a new one, which takes ten minutes: make test-restore"
+	@echo "not run: a run's page and its panels in a browser: make test-pages"
 	@echo "not run: a node's hour, day and year: make test-soak"
+
+test-pages: toolchain ## A run's page and its panels in a browser
+	@.venv/bin/pytest tests/e2e -m pages -q --durations=10
 
 test-soak: toolchain ## What happens to a node after an hour, a day and a year, in ten minutes
 	@.venv/bin/pytest tests/soak -q --durations=10

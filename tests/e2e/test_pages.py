@@ -197,19 +197,21 @@ def test_kubeflow_lists_what_ml_metadata_has(
 def _steps_are_in_view(page: Page) -> None:
     for step in ("champion", "preprocess", "train", "evaluate"):
         node = page.locator(f'.react-flow__node[data-id="task.{step}"]')
-        expect(node).to_be_in_viewport(ratio=1)
+        expect(node).to_be_in_viewport(ratio=0.99)
         expect(node.locator(CHECK_MARK)).to_be_attached()
 
 
+@pytest.mark.pages
 def test_a_runs_steps_are_seen_at_once(page: Page, kubeflow: str, outputs: dict[str, Any]) -> None:
     page.goto(f"{kubeflow}/#/runs/details/{outputs['pipeline_run']}")
     _steps_are_in_view(page)
     for artifact in ("train.model", "evaluate.classification", "evaluate.report"):
         node = page.locator(f'.react-flow__node[data-id="artifact.{artifact}"]')
-        expect(node).to_be_in_viewport(ratio=1)
+        expect(node).to_be_in_viewport(ratio=0.99)
     keep(page, "flight-delay-graph")
 
 
+@pytest.mark.pages
 def test_a_finished_frame_says_so_and_shows_its_content_when_opened(
     page: Page, kubeflow: str, outputs: dict[str, Any]
 ) -> None:
@@ -217,7 +219,7 @@ def test_a_finished_frame_says_so_and_shows_its_content_when_opened(
     _steps_are_in_view(page)
     page.get_by_text("root", exact=True).first.click()
     frame = page.locator('.react-flow__node[data-id="task.exit-handler-1"]')
-    expect(frame).to_be_in_viewport(ratio=1)
+    expect(frame).to_be_in_viewport(ratio=0.99)
     expect(frame.locator(CHECK_MARK)).to_be_attached()
     keep(page, "kubeflow-frame")
     frame.click()
@@ -225,6 +227,7 @@ def test_a_finished_frame_says_so_and_shows_its_content_when_opened(
     _steps_are_in_view(page)
 
 
+@pytest.mark.pages
 @pytest.mark.parametrize(
     ("node", "tab", "content"),
     [

@@ -11,7 +11,7 @@ from tests.unit.nonsense import NONSENSE
 pytestmark = pytest.mark.e2e
 
 
-@pytest.mark.parametrize("command", ["status", "predict", "preview"])
+@pytest.mark.parametrize("command", ["predict", "preview"])
 def test_a_command_takes_no_notice_of_a_proxy_or_of_awss_variables(
     whole_stack: Commands, command: str
 ) -> None:

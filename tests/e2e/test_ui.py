@@ -25,7 +25,7 @@ from tests.e2e.browser import CHECK_MARK, keep
 from tests.e2e.conftest import CHECKOUT, EVIDENCE
 from tests.e2e.serving import wait
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.e2e, pytest.mark.pages, pytest.mark.timeout(1500)]
 
 _RUN_SECONDS = 300
 _DELETE_SECONDS = 120
