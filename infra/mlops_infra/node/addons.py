@@ -10,7 +10,7 @@ from mlops_infra.node.spec import Subnets
 STORAGE_CLASS = "local-path"
 _MANIFESTS = (
     "default-service-account.yaml",
-    "certificate-rotation.yaml",
+    "kubeadm-bindings.yaml",
     "coredns.yaml",
     "local-path-provisioner.yaml",
 )

@@ -67,6 +67,21 @@ def test_certificates_live_a_year_and_their_authorities_ten(node: config.NodeCon
     assert binding["subjects"][0]["name"] == "system:nodes"
 
 
+def test_the_api_server_may_use_the_kubelet_for_logs_and_commands(node: config.NodeConfig) -> None:
+    # The user is the common name of the certificate that kubeadm gives the API server.
+    (binding,) = [
+        document
+        for document in yaml.safe_load_all(addons.manifests(IMAGES, node.subnets, "/v"))
+        if document["metadata"]["name"] == "kubeadm:apiserver-kubelet-client"
+    ]
+    assert (binding["kind"], binding["roleRef"]["name"]) == (
+        "ClusterRoleBinding",
+        "system:kubelet-api-admin",
+    )
+    (subject,) = binding["subjects"]
+    assert (subject["kind"], subject["name"]) == ("User", "kube-apiserver-kubelet-client")
+
+
 def test_the_node_has_its_own_files_to_look_names_up_in(node: config.NodeConfig) -> None:
     files = json.loads(config.supervisor(node))["files"]
     protocols = dict(line.split()[:2] for line in files["/etc/protocols"].splitlines())
