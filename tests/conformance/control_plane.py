@@ -9,7 +9,6 @@ import base64
 import datetime as dt
 import ipaddress
 import secrets
-import socket
 import ssl
 import subprocess
 import time
@@ -26,6 +25,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 
+from mlops_stack.rehearsal.ports import free_port
 from tests.conformance.tools import find
 
 BINARIES = ("etcd", "kube-apiserver", "kube-controller-manager")
@@ -50,13 +50,6 @@ def find_binaries() -> dict[str, Path]:
             "folder that holds them"
         )
     return {name: path for name, path in found.items() if path}
-
-
-def free_port() -> int:
-    """Return a TCP port that is free on loopback now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass(kw_only=True)

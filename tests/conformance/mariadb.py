@@ -21,12 +21,6 @@ START = CHECKOUT / "toolchain/images/mariadb/start"
 _SECONDS = 120
 
 
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
-
-
 def ensure() -> None:
     """Install the server where it is missing."""
     if os.geteuid() == 0:

@@ -11,6 +11,7 @@ import pytest
 from mlops_stack.keeping import archive
 from mlops_stack.keeping.kubeflow_database import KubeflowDatabase
 from mlops_stack.keeping.pods import Pods
+from mlops_stack.rehearsal.ports import free_port
 from mlops_toolchain import layout
 from tests.conformance import mariadb
 from tests.conformance.mariadb import PASSWORD, USER, Server
@@ -63,7 +64,7 @@ def _database(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Server, Kubeflo
     # Not pytest's folder, which only the tests' own user may enter.
     with tempfile.TemporaryDirectory(prefix="mariadb-") as folder:
         Path(folder).chmod(0o755)
-        server = Server(folder=Path(folder), port=mariadb.free_port())
+        server = Server(folder=Path(folder), port=free_port())
         kubectl = Path(folder, "kubectl")
         kubectl.write_text(
             _KUBECTL.format(python=sys.executable, user=USER, password=PASSWORD, port=server.port)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from mlops_stack.rehearsal.ports import free_port
 from tests.conformance import mariadb
 from tests.conformance.mariadb import DATABASES, Server
 
@@ -44,7 +45,7 @@ def server() -> Iterator[Server]:
     # Not pytest's folder, which only the tests' own user may enter.
     with tempfile.TemporaryDirectory(prefix="mariadb-") as folder:
         Path(folder).chmod(0o755)
-        yield Server(folder=Path(folder), port=mariadb.free_port())
+        yield Server(folder=Path(folder), port=free_port())
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from mlops_platform import kubeflow_manifests
+from mlops_stack.rehearsal.ports import free_port
 from mlops_toolchain import keys
 from mlops_toolchain.artefacts import BY_NAME
 from tests.conformance import mariadb
@@ -45,13 +46,13 @@ def database() -> Iterator[Server]:
     mariadb.ensure()
     with tempfile.TemporaryDirectory(prefix="mariadb-") as folder:
         Path(folder).chmod(0o755)
-        yield Server(folder=Path(folder), port=mariadb.free_port())
+        yield Server(folder=Path(folder), port=free_port())
 
 
 @contextmanager
 def _metadata(site: Path, database: Server, folder: Path) -> Iterator[tuple[int, Path]]:
     """Run the server with what the stack gives it; yield its port and its log."""
-    port, log, config = mariadb.free_port(), folder / "server.log", folder / "config"
+    port, log, config = free_port(), folder / "server.log", folder / "config"
     config.write_text(
         kubeflow_manifests.metadata_config(
             host="127.0.0.1", port=database.port, user=USER, password=PASSWORD

@@ -18,8 +18,8 @@ import urllib3
 
 from flight_rollout import gateway_configuration
 from flight_rollout.gateway_configuration import Backend, Route
+from mlops_stack.rehearsal.ports import free_port
 from mlops_toolchain import layout
-from tests.conformance.control_plane import free_port
 from tests.conformance.tools import find
 
 KSERVE, SELDON = "/kserve/serving/flight-delay", "/seldon/seldon/flight-delay"

@@ -3,7 +3,6 @@
 import os
 import secrets
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ from moto.server import ThreadedMotoServer
 
 from mlops_infra.object_store import Connection
 from mlops_infra.s3_gateway import arguments
+from mlops_stack.rehearsal.ports import free_port
 from tests.conformance import tools
 
 REGION = "us-east-1"
@@ -91,9 +91,7 @@ class Gateway:
         for name in ("objects", "versions", "accounts"):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
         if not self.port:
-            with socket.socket() as listener:
-                listener.bind(("127.0.0.1", 0))
-                self.port = listener.getsockname()[1]
+            self.port = free_port()
         self.process = subprocess.Popen(
             [
                 program(),

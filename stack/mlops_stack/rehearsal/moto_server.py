@@ -1,7 +1,6 @@
 """AWS, played by a moto server of this machine."""
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ import httpx
 
 from mlops_infra import direct
 from mlops_stack.rehearsal.errors import RehearsalError
+from mlops_stack.rehearsal.ports import free_port
 
 REGION: Final = "eu-central-1"
 ACCOUNT: Final = "123456789012"
@@ -42,9 +42,7 @@ def serve(log: Path, address: str = "127.0.0.1") -> Iterator[str]:
     Raises:
         RehearsalError: it does not start.
     """
-    with socket.socket() as probe:
-        probe.bind((address, 0))
-        port = probe.getsockname()[1]
+    port = free_port(address)
     with log.open("w") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "moto.server", "-H", address, "-p", str(port)],

@@ -1,7 +1,6 @@
 """MLflow's server, run as its Deployment runs it, by requests as browsers and clients send them."""
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ import pytest
 
 from mlops_infra.buckets import Buckets, BucketsArgs, ObjectStore
 from mlops_platform.mlflow import Mlflow, MlflowArgs
+from mlops_stack.rehearsal.ports import free_port
 from tests.unit import recording
 
 NODE = "10.210.255.254"
@@ -58,9 +58,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         "_MLFLOW_SERVER_ARTIFACT_DESTINATION": str(folder / "artifacts"),
         "HOME": str(folder),
     }
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
+    port = str(free_port())
     arguments = ["127.0.0.1" if a == "0.0.0.0" else a for a in container["args"]]  # noqa: S104
     arguments[arguments.index("--port") + 1] = port
     log = folder / "log"
