@@ -21,7 +21,7 @@ PYTHON = .venv/bin/python
 STACK_COMMAND = $(PYTHON) -m mlops_stack
 
 .DEFAULT_GOAL := help
-.PHONY: help up preview run status down backup refresh takeover toolchain toolchain-in-a-hurry toolchain-status env envs reap rehearse images predict train canary promote rollback
+.PHONY: help up preview run status down backup refresh takeover toolchain toolchain-in-a-hurry toolchain-status cache-push env envs reap rehearse images predict train canary promote rollback
 .PHONY: bootstrap pipeline lint test test-unit test-serving test-pages test-soak test-restore test-s3 bench
 
 help: ## Show the commands
@@ -97,6 +97,9 @@ toolchain-in-a-hurry: bootstrap
 
 toolchain-status: bootstrap ## List artefacts: version, origin, size, licence
 	@$(PYTHON) -m mlops_toolchain status
+
+cache-push: bootstrap ## Give the shared cache that MLOPS_SHARED_CACHE names what is built here
+	@$(PYTHON) -m mlops_toolchain push
 
 pipeline: bootstrap ## Compile the flight-delay pipeline to workloads/flight_pipeline/pipeline.yaml
 	@$(PYTHON) -W ignore -m flight_pipeline.compile

@@ -1,6 +1,6 @@
 """Whose a stack's cluster is, compared before a command does anything.
 
-The stack's id decides, which its state holds (docs/decisions/0016). A cluster that bears another
+The stack's id decides, which its state holds (docs/decisions/0018). A cluster that bears another
 one, or that this stack's state does not know, belongs to somebody else: another checkout, another
 backend, or a state that is lost.
 """

@@ -1,6 +1,7 @@
 """`python -m mlops_toolchain COMMAND`.
 
-build [--hurry] [--kubernetes VERSION] [NAME …] | status [--json] | prune [--build-caches]
+build [--hurry] [--kubernetes VERSION] [NAME …] | status [--json] | prune [--build-caches] |
+push [NAME …]
 """
 
 import argparse
@@ -34,6 +35,8 @@ def main() -> int:
     status.add_argument("--json", action="store_true")
     prune = commands.add_parser("prune", help="remove results that are no longer wanted")
     prune.add_argument("--build-caches", action="store_true", help="Go's and npm's caches too")
+    push = commands.add_parser("push", help="give the shared cache what is built here")
+    push.add_argument("names", nargs="*", help="artefacts (default: all)")
     arguments = parser.parse_args()
     # Commands run in process groups of their own: whatever ends this process must end them too.
     # What nohup has ignored stays ignored.
@@ -50,6 +53,11 @@ def main() -> int:
             from mlops_toolchain.status import show  # noqa: PLC0415
 
             show(as_json=arguments.json)
+        elif arguments.command == "push":
+            from mlops_toolchain.engine import named  # noqa: PLC0415
+            from mlops_toolchain.shared_cache.push import push as send  # noqa: PLC0415
+
+            send(named(arguments.names))
         else:
             from mlops_toolchain.prune import prune as remove  # noqa: PLC0415
 
@@ -65,14 +73,14 @@ def main() -> int:
 
 def _build(names: list[str], *, in_a_hurry: bool) -> None:
     from mlops_toolchain import engine, host_packages  # noqa: PLC0415
-    from mlops_toolchain.build import is_built  # noqa: PLC0415
+    from mlops_toolchain.build import is_built, record  # noqa: PLC0415
     from mlops_toolchain.progress import LiveProgress, PlainProgress  # noqa: PLC0415
 
     start = time.monotonic()
     host_packages.ensure()
     live = sys.stdout.isatty() and not os.environ.get("CI")
     progress = LiveProgress() if live else PlainProgress()
-    built = engine.ensure(names, progress, in_a_hurry=in_a_hurry)
+    obtained = engine.ensure(names, progress, in_a_hurry=in_a_hurry)
     wanted = engine.closure(names)
     there = [artefact for artefact in wanted if is_built(artefact)]
     if names:
@@ -80,13 +88,14 @@ def _build(names: list[str], *, in_a_hurry: bool) -> None:
     else:
         view.refresh(there)
     seconds = time.monotonic() - start
-    left_out = sorted(
-        {artefact.name for artefact in wanted if artefact.optional} - {a.name for a in there}
-    )
+    left_out = sorted(artefact.name for artefact in engine.missing(names) if artefact.optional)
     rest = "the rest was there"
     if left_out:
         rest = f"`make toolchain` would add {', '.join(left_out)}"
-    print(f"✓ toolchain: {len(built)} built, {rest} ({seconds:.1f} s)", flush=True)
+    transfers = [size for a in obtained if (size := record(a).get("fetched_bytes")) is not None]
+    fetched = f"{len(transfers)} fetched ({sum(transfers) / 2**20:.0f} MiB), " if transfers else ""
+    built = len(obtained) - len(transfers)
+    print(f"✓ toolchain: {fetched}{built} built, {rest} ({seconds:.1f} s)", flush=True)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
 class Context(Protocol):
@@ -44,6 +44,14 @@ class Recipe(Protocol):
 
     def build(self, context: Context) -> None:
         """Fill `context.output`."""
+
+
+@runtime_checkable
+class OnPath(Protocol):
+    """A recipe that takes a program of the machine itself, where there is one that serves."""
+
+    def on_path(self) -> str | None:
+        """Return the program's path, None without one."""
 
 
 @dataclass(frozen=True, kw_only=True)

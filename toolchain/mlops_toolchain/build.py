@@ -11,6 +11,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,11 @@ from mlops_toolchain.artefacts import BY_NAME
 from mlops_toolchain.errors import ToolchainError, likely_cause
 from mlops_toolchain.folders import remove
 from mlops_toolchain.keys import result
+from mlops_toolchain.shared_cache.opening import VARIABLE
 
-_RECORD = "toolchain.json"
+RECORD = "toolchain.json"
+"""Name of the file in a result that says how it was made."""
+
 _LOG_LINES_SHOWN = 15
 _SECONDS_TO_END = 10
 
@@ -93,7 +97,7 @@ class BuildContext:
                 code = self._processes.run(
                     words,
                     cwd=cwd or self.output,
-                    env={**os.environ, **(env or {})},
+                    env={**_environment(), **(env or {})},
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
@@ -116,15 +120,24 @@ class BuildContext:
         )
 
 
+def _environment() -> dict[str, str]:
+    """Return this process's variables without keys: builds run what upstream's packages bring."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name != VARIABLE and not name.startswith("AWS_")
+    }
+
+
 def is_built(artefact: Artefact) -> bool:
     """Return whether the result is in the cache, and what it links to still exists."""
     folder = result(artefact)
-    return (folder / _RECORD).exists() and all(entry.exists() for entry in folder.iterdir())
+    return (folder / RECORD).exists() and all(entry.exists() for entry in folder.iterdir())
 
 
 def record(artefact: Artefact) -> dict[str, Any]:
-    """Return what was noted when the result was made: seconds, bytes, origin."""
-    noted: dict[str, Any] = json.loads((result(artefact) / _RECORD).read_text())
+    """Return what was noted when the result was made: seconds, bytes, origin, where from."""
+    noted: dict[str, Any] = json.loads((result(artefact) / RECORD).read_text())
     return noted
 
 
@@ -148,30 +161,62 @@ def build(artefact: Artefact, processes: Processes, waiting: Callable[[], None])
 
 
 def _build(artefact: Artefact, processes: Processes, waiting: Callable[[], None]) -> None:
+    (layout.cache() / "logs").mkdir(parents=True, exist_ok=True)
+    start = time.monotonic()
+    with new_result(artefact, waiting) as new:
+        if new is None:
+            return
+        context = BuildContext(artefact, new.folder, processes)
+        context.log.unlink(missing_ok=True)
+        artefact.recipe.build(context)
+        origin = new.folder / "origin"
+        new.note = {
+            "version": artefact.version,
+            "origin": origin.read_text() if origin.exists() else artefact.recipe.kind,
+            "seconds": round(time.monotonic() - start, 1),
+            "bytes": sum(f.lstat().st_size for f in new.folder.rglob("*") if not f.is_dir()),
+        }
+
+
+@dataclass
+class NewResult:
+    """A result that is being made.
+
+    Attributes:
+        folder: what to fill.
+        note: what `record` returns later.
+    """
+
+    folder: Path
+    note: dict[str, Any] = field(default_factory=dict)
+
+
+@contextlib.contextmanager
+def new_result(artefact: Artefact, waiting: Callable[[], None]) -> Iterator[NewResult | None]:
+    """Give an empty folder, and make it the result at once when it has been filled.
+
+    Args:
+        artefact: whose result.
+        waiting: called once if another process must end first that makes the same.
+
+    Yields:
+        The folder, None if the result is there.
+    """
     final = result(artefact)
     final.parent.mkdir(parents=True, exist_ok=True)
-    (layout.cache() / "logs").mkdir(parents=True, exist_ok=True)
     with _locked(final.parent / ".lock", waiting):
         if is_built(artefact):
+            yield None
             return
         for stale in final.parent.glob("building-*"):
             remove(stale)
-        start = time.monotonic()
         output = Path(tempfile.mkdtemp(prefix="building-", dir=final.parent))
         # Pods' users read some results; mkdtemp gives them to root alone.
         output.chmod(0o755)
-        context = BuildContext(artefact, output, processes)
-        context.log.unlink(missing_ok=True)
         try:
-            artefact.recipe.build(context)
-            origin = output / "origin"
-            noted = {
-                "version": artefact.version,
-                "origin": origin.read_text() if origin.exists() else artefact.recipe.kind,
-                "seconds": round(time.monotonic() - start, 1),
-                "bytes": sum(f.lstat().st_size for f in output.rglob("*") if not f.is_dir()),
-            }
-            (output / _RECORD).write_text(json.dumps(noted))
+            new = NewResult(output)
+            yield new
+            (output / RECORD).write_text(json.dumps(new.note))
             shutil.rmtree(final, ignore_errors=True)
             output.rename(final)
         finally:

@@ -1,4 +1,7 @@
-"""Builds what is missing, in the order of needs, as many at once as the machine bears."""
+"""Obtains what is missing: from the shared cache, if there is one, else by building it.
+
+Builds run in the order of needs, as many at once as the machine bears.
+"""
 
 import os
 import shutil
@@ -9,10 +12,12 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from mlops_toolchain import layout
 from mlops_toolchain.artefact import Artefact
 from mlops_toolchain.artefacts import ARTEFACTS, BY_NAME
-from mlops_toolchain.build import Processes, build, is_built
+from mlops_toolchain.build import Processes, build, is_built, record
 from mlops_toolchain.errors import ToolchainError
 from mlops_toolchain.interruption import deferred
 from mlops_toolchain.progress import Progress, estimate
+from mlops_toolchain.shared_cache.opening import open_store
+from mlops_toolchain.shared_cache.store import Store
 
 # Go's builds write temporary files beside the results; a little room must stay for the system.
 _RESERVE_MEGABYTES = 1024
@@ -21,10 +26,8 @@ _RESERVE_MEGABYTES = 1024
 _SECONDS_BETWEEN_LOOKS = 0.2
 
 
-def closure(names: Iterable[str]) -> list[Artefact]:
-    """Return the named artefacts and their needs, needs first.
-
-    If none is named, these are all but those that must be.
+def named(names: Iterable[str]) -> list[Artefact]:
+    """Return the named artefacts without their needs; if none is named, all that there are.
 
     Raises:
         ToolchainError: a name is unknown.
@@ -35,6 +38,18 @@ def closure(names: Iterable[str]) -> list[Artefact]:
         raise ToolchainError(
             f"unknown artefact {', '.join(unknown)}; there are {', '.join(sorted(BY_NAME))}"
         )
+    return [BY_NAME[name] for name in wanted] or list(BY_NAME.values())
+
+
+def closure(names: Iterable[str]) -> list[Artefact]:
+    """Return the named artefacts and their needs, needs first.
+
+    If none is named, these are all but those that must be.
+
+    Raises:
+        ToolchainError: a name is unknown.
+    """
+    wanted = [artefact.name for artefact in named(names)] if names else []
     ordered: dict[str, Artefact] = {}
 
     def add(artefact: Artefact) -> None:
@@ -47,30 +62,63 @@ def closure(names: Iterable[str]) -> list[Artefact]:
     return list(ordered.values())
 
 
+def missing(names: Iterable[str]) -> list[Artefact]:
+    """Return what must be obtained for the named artefacts, needs first.
+
+    What only builds read is not missed while the results of these builds are there. If none is
+    named, it is all that commands read.
+
+    Raises:
+        ToolchainError: a name is unknown.
+    """
+    names = list(names)
+    ordered = closure(names)
+    wanted = _asked_for(names)
+    for artefact in reversed(ordered):
+        if artefact.name in wanted and not is_built(artefact):
+            wanted.update(artefact.needs)
+    return [a for a in ordered if a.name in wanted and not is_built(a)]
+
+
+def _asked_for(names: Iterable[str]) -> set[str]:
+    """Return the names, or without any those of the view, and of what nothing else needs."""
+    needed = {need for artefact in BY_NAME.values() for need in artefact.needs}
+    return set(names) or {
+        a.name for a in BY_NAME.values() if a.recipe.links() or a.name not in needed
+    }
+
+
 def check_disk(missing: Iterable[Artefact]) -> None:
     """Refuse to begin when the disk cannot hold what is missing.
 
     Raises:
-        ToolchainError: it names what is needed and what is there, in MiB; or there can be no
-            cache.
+        ToolchainError: it names what is needed and what is there, in MiB.
     """
     missing = list(missing)
     # Only builds that run at the same time have their temporary files at the same time.
     temporary = sorted((artefact.temporary_megabytes for artefact in missing), reverse=True)
     needed = sum(artefact.megabytes for artefact in missing) + sum(temporary[: _workers()])
     needed += _RESERVE_MEGABYTES
-    try:
-        layout.cache().mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ToolchainError(
-            f"the cache cannot be made: {error}; choose another place with MLOPS_CACHE=FOLDER"
-        ) from error
     free = shutil.disk_usage(layout.cache()).free // 2**20
     if free < needed:
         raise ToolchainError(
             f"{layout.cache()} has {free} MiB free and the missing artefacts need about {needed} "
             "MiB; free some space, or choose another disk with MLOPS_CACHE=FOLDER"
         )
+
+
+def _make_cache() -> None:
+    """Make the folder of results.
+
+    Raises:
+        ToolchainError: it cannot be made.
+    """
+    try:
+        layout.cache().mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ToolchainError(
+            f"the cache cannot be made: {error}; choose another place with MLOPS_CACHE=FOLDER"
+        ) from error
 
 
 def _workers() -> int:
@@ -96,10 +144,10 @@ def _without_delays(missing: list[Artefact], must: set[str]) -> list[Artefact]:
 
 
 def ensure(names: Iterable[str], progress: Progress, *, in_a_hurry: bool = False) -> list[Artefact]:
-    """Build what is missing of the named artefacts; return what was built.
+    """Fetch or build what is missing of the named artefacts; return it.
 
     Args:
-        names: what to build, with its needs; nothing means everything.
+        names: what to obtain, with its needs; nothing means everything.
         progress: told what happens.
         in_a_hurry: leave out optional artefacts that would take longer than the rest.
 
@@ -109,26 +157,73 @@ def ensure(names: Iterable[str], progress: Progress, *, in_a_hurry: bool = False
         KeyboardInterrupt: the user stopped; running commands were ended.
     """
     names = list(names)
-    missing = [artefact for artefact in closure(names) if not is_built(artefact)]
     must = required(names)
-    if in_a_hurry:
-        missing = _without_delays(missing, must)
-    if not missing:
+
+    def wanted(names: list[str]) -> list[Artefact]:
+        absent = missing(names)
+        return _without_delays(absent, must) if in_a_hurry else absent
+
+    absent = wanted(names)
+    if not absent:
         return []
-    check_disk(missing)
-    processes = Processes()
-    progress.begin(missing)
+    _make_cache()
+    fetched: list[Artefact] = []
+    if store := open_store():
+        asked_for = _asked_for(names)
+        fetched = _fetch(absent, asked_for, store, progress)
+        absent = wanted(names)
+    return [*fetched, *_build(absent, must, progress)]
+
+
+def _fetch(
+    absent: list[Artefact], asked_for: set[str], store: Store, progress: Progress
+) -> list[Artefact]:
+    """Fetch from the shared cache what is there; return it.
+
+    What they need is fetched for those only that must be built.
+    """
+    from mlops_toolchain.shared_cache.fetch import SharedCache  # noqa: PLC0415 - only with a cache
+
+    shared = SharedCache(store, progress)
+    wave = [artefact for artefact in absent if artefact.name in asked_for]
+    asked: set[str] = set()
+    fetched: list[Artefact] = []
+    progress.begin_fetch(len(wave), store.shown)
     try:
-        failures = _run(missing, processes, progress)
+        while wave:
+            asked |= {artefact.name for artefact in wave}
+            found = shared.fetch(wave)
+            fetched += found
+            lost = [artefact for artefact in wave if artefact not in found]
+            needs = {need for artefact in lost for need in artefact.needs} - asked
+            wave = [a for a in absent if a.name in needs]
+    finally:
+        progress.end()
+    return fetched
+
+
+def _build(absent: list[Artefact], must: set[str], progress: Progress) -> list[Artefact]:
+    """Build; return what was built.
+
+    Raises:
+        ToolchainError: some could not be built that are required.
+    """
+    if not absent:
+        return []
+    check_disk(absent)
+    processes = Processes()
+    progress.begin(absent)
+    try:
+        failures = _run(absent, processes, progress)
     finally:
         processes.stop()
         progress.end()
-    lost = [artefact for artefact in missing if not is_built(artefact)]
+    lost = [artefact for artefact in absent if not is_built(artefact)]
     if must & {artefact.name for artefact in lost}:
         raise ToolchainError("\n".join(failures))
     if lost:
         progress.went_without(failures)
-    return [artefact for artefact in missing if artefact not in lost]
+    return [artefact for artefact in absent if artefact not in lost]
 
 
 def _run(missing: list[Artefact], processes: Processes, progress: Progress) -> list[str]:
@@ -144,7 +239,8 @@ def _run(missing: list[Artefact], processes: Processes, progress: Progress) -> l
             progress.started(artefact)
             start = time.monotonic()
             build(artefact, processes, lambda: progress.waiting(artefact))
-            progress.finished(artefact, time.monotonic() - start)
+            size = record(artefact)["bytes"]
+            progress.finished(artefact, size, time.monotonic() - start)
 
         try:
             while waiting or running:

@@ -8,6 +8,21 @@ from mlops_toolchain.artefact import Artefact
 class Progress(Protocol):
     """Told what happens, from several threads."""
 
+    def begin_fetch(self, count: int, place: str) -> None:
+        """Say that a shared cache is asked."""
+
+    def fetching(self, artefact: Artefact, size: int) -> None:
+        """Say that a transfer of so many bytes begins."""
+
+    def fetched(self, artefact: Artefact, size: int, seconds: float) -> None:
+        """Say that a transfer of so many bytes has ended well."""
+
+    def not_fetched(self, artefact: Artefact) -> None:
+        """Say that a transfer that began has come to nothing."""
+
+    def note(self, text: str) -> None:
+        """Say what the user should know."""
+
     def begin(self, missing: list[Artefact]) -> None:
         """Say what will be built."""
 
@@ -17,8 +32,8 @@ class Progress(Protocol):
     def waiting(self, artefact: Artefact) -> None:
         """Say that another process builds the same artefact."""
 
-    def finished(self, artefact: Artefact, seconds: float) -> None:
-        """Say that a build has ended well."""
+    def finished(self, artefact: Artefact, size: int, seconds: float) -> None:
+        """Say that a build has ended well, with the result's size in bytes."""
 
     def failed(self, artefact: Artefact) -> None:
         """Say that a build has failed."""
@@ -34,6 +49,10 @@ def _minutes(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
 
 
+def _size(size: int) -> str:
+    return f"{size / 2**20:.1f} MiB"
+
+
 def estimate(missing: list[Artefact]) -> float:
     """Return a rough duration in seconds: half of the work, for two cores, or the longest chain."""
     total = sum(artefact.seconds for artefact in missing)
@@ -46,6 +65,24 @@ class PlainProgress:
     def __init__(self) -> None:
         self._count = 0
         self._done = 0
+
+    def begin_fetch(self, count: int, place: str) -> None:
+        """Print what is asked for how much."""
+        self._say(f"{place} is asked for {count} artefacts")
+
+    def fetching(self, artefact: Artefact, size: int) -> None:
+        """Nothing: it takes seconds."""
+
+    def fetched(self, artefact: Artefact, size: int, seconds: float) -> None:
+        """Print bytes and duration."""
+        self._say(f"✓ {artefact.name} {artefact.version} fetched, {_size(size)}, {seconds:.1f} s")
+
+    def not_fetched(self, artefact: Artefact) -> None:
+        """Nothing: the reason follows."""
+
+    def note(self, text: str) -> None:
+        """Print it."""
+        self._say(text)
 
     def begin(self, missing: list[Artefact]) -> None:
         """Print how many artefacts are missing and how long they may take."""
@@ -60,10 +97,11 @@ class PlainProgress:
         """Print that another process is at it."""
         self._say(f"• {artefact.name}: waiting for another build of it")
 
-    def finished(self, artefact: Artefact, seconds: float) -> None:
-        """Print the duration."""
+    def finished(self, artefact: Artefact, size: int, seconds: float) -> None:
+        """Print size and duration."""
         self._done += 1
-        self._say(f"✓ {artefact.name} {seconds:.1f} s [{self._done}/{self._count}]")
+        done = f"[{self._done}/{self._count}]"
+        self._say(f"✓ {artefact.name} built, {_size(size)}, {seconds:.1f} s {done}")
 
     def failed(self, artefact: Artefact) -> None:
         """Print the name; the reason follows at the end."""
@@ -101,6 +139,24 @@ class LiveProgress(PlainProgress):
         self._bars = Bars(SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
         self._tasks: dict[str, int] = {}
 
+    def begin_fetch(self, count: int, place: str) -> None:
+        """Take the terminal."""
+        super().begin_fetch(count, place)
+        self._bars.start()
+
+    def fetching(self, artefact: Artefact, size: int) -> None:
+        """Add a spinner."""
+        self._add(artefact, f"{artefact.name} {artefact.version} ({_size(size)})")
+
+    def fetched(self, artefact: Artefact, size: int, seconds: float) -> None:
+        """Turn the spinner into a line."""
+        self._remove(artefact)
+        super().fetched(artefact, size, seconds)
+
+    def not_fetched(self, artefact: Artefact) -> None:
+        """Remove the spinner."""
+        self._remove(artefact)
+
     def begin(self, missing: list[Artefact]) -> None:
         """Take the terminal."""
         super().begin(missing)
@@ -108,13 +164,13 @@ class LiveProgress(PlainProgress):
 
     def started(self, artefact: Artefact) -> None:
         """Add a spinner."""
-        text = f"{artefact.name} {artefact.version} (usually {_minutes(artefact.seconds)})"
-        self._tasks[artefact.name] = self._bars.add_task(text, total=None)
+        minutes = _minutes(artefact.seconds)
+        self._add(artefact, f"{artefact.name} {artefact.version} (usually {minutes})")
 
-    def finished(self, artefact: Artefact, seconds: float) -> None:
+    def finished(self, artefact: Artefact, size: int, seconds: float) -> None:
         """Turn the spinner into a line."""
         self._remove(artefact)
-        super().finished(artefact, seconds)
+        super().finished(artefact, size, seconds)
 
     def failed(self, artefact: Artefact) -> None:
         """Turn the spinner into a line."""
@@ -124,6 +180,9 @@ class LiveProgress(PlainProgress):
     def end(self) -> None:
         """Give the terminal back."""
         self._bars.stop()
+
+    def _add(self, artefact: Artefact, text: str) -> None:
+        self._tasks[artefact.name] = self._bars.add_task(text, total=None)
 
     def _remove(self, artefact: Artefact) -> None:
         task = self._tasks.pop(artefact.name, None)

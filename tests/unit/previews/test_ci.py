@@ -73,6 +73,38 @@ def test_gitlab_runs_it_for_merge_requests_and_keeps_the_page() -> None:
     assert job["artifacts"]["when"] == "always"
 
 
+PUSH = "make toolchain cache-push"
+
+
+def test_previews_fetch_from_the_shared_cache_without_a_key() -> None:
+    workflow = yaml.safe_load((CHECKOUT / ".github/workflows/preview.yaml").read_text())
+    environment = workflow["jobs"]["preview"]["env"]
+    assert environment["MLOPS_SHARED_CACHE"] == "${{ vars.MLOPS_SHARED_CACHE }}"
+    assert PUSH not in (CHECKOUT / ".github/workflows/preview.yaml").read_text()
+    # GitLab's and Jenkins' variables are in a job's environment.
+    gitlab = yaml.safe_load((CHECKOUT / ".gitlab-ci.yml").read_text())
+    assert "MLOPS_SHARED_CACHE" not in gitlab["preview"]["variables"]
+
+
+def test_only_main_pushes_to_the_shared_cache_and_only_where_it_is_named() -> None:
+    text = (CHECKOUT / ".github/workflows/toolchain.yaml").read_text()
+    workflow = yaml.safe_load(text)
+    assert workflow[True] == {"push": {"branches": ["main"]}, "workflow_dispatch": None}
+    job = workflow["jobs"]["push"]
+    assert job["if"] == "vars.MLOPS_SHARED_CACHE_PUSH != '' && github.ref == 'refs/heads/main'"
+    assert job["env"]["MLOPS_SHARED_CACHE"] == "${{ vars.MLOPS_SHARED_CACHE_PUSH }}"
+    # Keys are in the environment of the one step that needs them.
+    assert job["steps"][-1]["run"] == PUSH
+    assert text.count("secrets.") == str(job["steps"][-1]["env"]).count("secrets.") == 2
+    job = yaml.safe_load((CHECKOUT / ".gitlab-ci.yml").read_text())["toolchain"]
+    (rule,) = job["rules"]
+    assert rule["if"] == "$CI_COMMIT_BRANCH == $CI_DEFAULT_BRANCH && $MLOPS_SHARED_CACHE_PUSH"
+    assert job["script"] == [PUSH]
+    stage = (CHECKOUT / "Jenkinsfile").read_text().partition("stage('Toolchain')")[2]
+    assert re.search(r"branch 'main'\s+expression \{ env\.MLOPS_SHARED_CACHE_PUSH \}", stage)
+    assert PUSH in stage
+
+
 @pytest.mark.parametrize(
     ("given", "passed"),
     [

@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 import tomllib
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,95 +27,54 @@ from mlops_toolchain import (
     kubernetes,
     layout,
 )
-from mlops_toolchain.artefact import Artefact, Context
+from mlops_toolchain.artefact import Artefact
 from mlops_toolchain.build import Processes, build, is_built, record
 from mlops_toolchain.errors import ToolchainError
 from mlops_toolchain.progress import PlainProgress
 from mlops_toolchain.recipes.debian import DebianFiles
 from tests.unit.conftest import CHECKOUT
-
-
-@dataclass(frozen=True, kw_only=True)
-class Shell:
-    """A recipe that runs a line of shell in its output folder."""
-
-    line: str
-    kind: str = "shell"
-
-    def sources(self) -> tuple[Path, ...]:
-        return ()
-
-    def links(self) -> dict[str, str]:
-        return {}
-
-    def build(self, context: Context) -> None:
-        context.run("sh", "-c", self.line)
-
-
-def _artefact(name: str, line: str, *needs: str, megabytes: int = 1) -> Artefact:
-    return Artefact(
-        name=name, version="1", licence="MIT", recipe=Shell(line=line), needs=needs,
-        megabytes=megabytes,
-    )  # fmt: skip
-
-
-@pytest.fixture
-def tools(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Artefact]:
-    """An empty list of artefacts and an empty cache, for one test."""
-    table: dict[str, Artefact] = {}
-    monkeypatch.setenv("MLOPS_CACHE", str(tmp_path / "cache"))
-    for module in (engine, keys):
-        monkeypatch.setattr(module, "BY_NAME", table)
-    monkeypatch.setattr("mlops_toolchain.build.BY_NAME", table)
-    keys.key.cache_clear()
-    yield table  # type: ignore[misc]
-    keys.key.cache_clear()
-
-
-def _add(table: dict[str, Artefact], *added: Artefact) -> None:
-    table.update({artefact.name: artefact for artefact in added})
-    keys.key.cache_clear()
+from tests.unit.toolchain.small import add, small
 
 
 def test_builds_in_the_order_of_needs_once(
     tools: dict[str, Artefact], capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    _add(
+    add(
         tools,
-        _artefact("last", f"test -e {tmp_path}/first && touch done", "first"),
-        _artefact("first", f"touch {tmp_path}/first; echo x > out"),
+        small("last", f"test -e {tmp_path}/first && touch done", "first"),
+        small("first", f"touch {tmp_path}/first; echo x > out"),
     )
     built = engine.ensure(["last"], PlainProgress())
     assert [artefact.name for artefact in built] == ["first", "last"]
     assert record(tools["first"])["origin"] == "shell"
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "[toolchain] 2 artefacts to build, about 5 s"
-    assert re.fullmatch(r"\[toolchain\] ✓ last \d+\.\d s \[2/2\]", lines[-1])
+    assert re.fullmatch(r"\[toolchain\] ✓ last built, \d+\.\d MiB, \d+\.\d s \[2/2\]", lines[-1])
     assert engine.ensure(["last"], PlainProgress()) == []
 
 
 def test_a_key_depends_on_pins_sources_and_needs_only(
     tools: dict[str, Artefact], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _add(tools, _artefact("a", "true"), _artefact("b", "true", "a"), _artefact("c", "true"))
+    add(tools, small("a", "true"), small("b", "true", "a"), small("c", "true"))
     before = {name: keys.key(name) for name in tools}
-    _add(tools, _artefact("a", "echo changed", megabytes=1))
+    add(tools, small("a", "echo changed", megabytes=1))
     after = {name: keys.key(name) for name in tools}
     assert before["c"] == after["c"]
     assert before["a"] != after["a"]
     assert before["b"] != after["b"]
-    _add(tools, _artefact("a", "echo changed", megabytes=99))
+    add(tools, small("a", "echo changed", megabytes=99))
     assert keys.key("a") == after["a"]
 
 
 def test_a_failure_leaves_nothing_partial_and_lets_others_finish(
     tools: dict[str, Artefact],
 ) -> None:
-    _add(
+    add(
         tools,
-        _artefact("bad", "touch partial; echo the reason >&2; exit 3"),
-        _artefact("above", "true", "bad"),
-        _artefact("good", "sleep 0.2"),
+        small("bad", "touch partial; echo the reason >&2; exit 3"),
+        small("above", "true", "bad"),
+        small("good", "sleep 0.2"),
     )
     with pytest.raises(ToolchainError) as error:
         engine.ensure(["above", "good"], PlainProgress())
@@ -129,7 +88,7 @@ def test_a_failure_leaves_nothing_partial_and_lets_others_finish(
 
 
 def test_two_builds_at_once_make_it_once(tools: dict[str, Artefact], tmp_path: Path) -> None:
-    _add(tools, _artefact("slow", f"echo x >> {tmp_path}/count; sleep 0.5"))
+    add(tools, small("slow", f"echo x >> {tmp_path}/count; sleep 0.5"))
     waited: list[str] = []
 
     def run() -> None:
@@ -147,10 +106,10 @@ def test_two_builds_at_once_make_it_once(tools: dict[str, Artefact], tmp_path: P
 def test_an_interruption_ends_the_commands_and_keeps_what_was_built(
     tools: dict[str, Artefact], tmp_path: Path
 ) -> None:
-    _add(
+    add(
         tools,
-        _artefact("done", "true"),
-        _artefact("slow", f"echo $$ > {tmp_path}/pid; sleep 60", "done"),
+        small("done", "true"),
+        small("slow", f"echo $$ > {tmp_path}/pid; sleep 60", "done"),
     )
 
     def interrupt() -> None:
@@ -190,9 +149,9 @@ def _slow_build(folder: Path, hang_up: str) -> tuple[subprocess.Popen[str], Path
     code = f"""
 import signal, sys
 from mlops_toolchain import __main__, build, engine, host_packages, keys
-from tests.unit.toolchain.test_toolchain import _artefact
+from tests.unit.toolchain.small import small
 
-slow = _artefact("slow", "echo $$ > {folder}/pid; exec sleep 60")
+slow = small("slow", "echo $$ > {folder}/pid; exec sleep 60")
 engine.BY_NAME = keys.BY_NAME = build.BY_NAME = {{"slow": slow}}
 host_packages.ensure = lambda: None
 signal.signal(signal.SIGHUP, signal.{hang_up})
@@ -239,14 +198,14 @@ def test_a_build_under_nohup_outlives_its_terminal(tmp_path: Path) -> None:
 
 
 def _optional(name: str, line: str, *needs: str, seconds: int = 5) -> Artefact:
-    return replace(_artefact(name, line, *needs), optional=True, seconds=seconds)
+    return replace(small(name, line, *needs), optional=True, seconds=seconds)
 
 
 def test_a_failed_optional_artefact_fails_nothing(
     tools: dict[str, Artefact], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _add(tools, _artefact("must", "true"), _optional("ui", "echo no registry; false"))
-    _add(tools, _optional("image-ui", "true", "ui"))
+    add(tools, small("must", "true"), _optional("ui", "echo no registry; false"))
+    add(tools, _optional("image-ui", "true", "ui"))
     monkeypatch.setattr(engine, "ARTEFACTS", tuple(tools.values()))
     assert [built.name for built in engine.ensure([], PlainProgress())] == ["must"]
     shown = capsys.readouterr().out
@@ -261,7 +220,7 @@ def test_a_failed_optional_artefact_fails_nothing(
 def test_what_a_required_artefact_needs_is_required(
     tools: dict[str, Artefact], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _add(tools, _optional("base", "false"), _artefact("must", "true", "base"))
+    add(tools, _optional("base", "false"), small("must", "true", "base"))
     monkeypatch.setattr(engine, "ARTEFACTS", tuple(tools.values()))
     with pytest.raises(ToolchainError, match="base: sh ended with exit code 1"):
         engine.ensure([], PlainProgress(), in_a_hurry=True)
@@ -271,8 +230,8 @@ def test_what_a_required_artefact_needs_is_required(
 def test_a_hurry_leaves_out_what_would_prolong_it(
     tools: dict[str, Artefact], monkeypatch: pytest.MonkeyPatch, seconds: int, built: list[str]
 ) -> None:
-    must = replace(_artefact("must", "true"), seconds=200)
-    _add(tools, must, _optional("ui", "true", seconds=seconds))
+    must = replace(small("must", "true"), seconds=200)
+    add(tools, must, _optional("ui", "true", seconds=seconds))
     monkeypatch.setattr(engine, "ARTEFACTS", tuple(tools.values()))
     assert [a.name for a in engine.ensure([], PlainProgress(), in_a_hurry=True)] == built
     # With nothing else to do, the optional rest never makes anybody wait.
@@ -298,11 +257,11 @@ def test_a_folder_with_mounts_is_removed(tmp_path: Path) -> None:
 
 
 def test_what_most_depends_on_starts_first(tools: dict[str, Artefact]) -> None:
-    _add(
+    add(
         tools,
-        replace(_artefact("side", "true"), seconds=80),
-        replace(_artefact("compiler", "true"), seconds=5),
-        replace(_artefact("programs", "true", "compiler"), seconds=600),
+        replace(small("side", "true"), seconds=80),
+        replace(small("compiler", "true"), seconds=5),
+        replace(small("programs", "true", "compiler"), seconds=600),
     )
     missing = engine.closure(["side", "programs"])
     waiting = {artefact.name: artefact for artefact in missing}
@@ -315,7 +274,7 @@ def test_a_cache_that_cannot_be_made_names_the_variable(
 ) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("MLOPS_CACHE", str(tmp_path / "file/cache"))
-    _add(tools, _artefact("a", "true"))
+    add(tools, small("a", "true"))
     with pytest.raises(ToolchainError, match="choose another place with MLOPS_CACHE"):
         engine.ensure(["a"], PlainProgress())
 
@@ -326,7 +285,7 @@ def test_a_disk_that_fills_before_a_command_runs_is_named(
     def full(**_: object) -> str:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    _add(tools, _artefact("a", "true"))
+    add(tools, small("a", "true"))
     monkeypatch.setattr("tempfile.mkdtemp", full)
     with pytest.raises(ToolchainError, match=r"a: .*No space left.*the disk is full: free some"):
         engine.ensure(["a"], PlainProgress())
@@ -350,7 +309,7 @@ esac
     for program in programs.iterdir():
         program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
-    _add(
+    add(
         tools,
         Artefact(
             name="tool", version="Debian's", licence="MIT",
@@ -362,7 +321,7 @@ esac
 
 
 def test_an_unknown_name_lists_the_known_ones(tools: dict[str, Artefact]) -> None:
-    _add(tools, _artefact("a", "true"))
+    add(tools, small("a", "true"))
     with pytest.raises(ToolchainError, match="unknown artefact z; there are a"):
         engine.closure(["z"])
 
@@ -375,7 +334,7 @@ def _leave_free(monkeypatch: pytest.MonkeyPatch, *, megabytes: int) -> None:
 def test_a_disk_too_small_is_refused_before_anything_begins(
     tools: dict[str, Artefact], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _add(tools, _artefact("big", "touch x", megabytes=5000))
+    add(tools, small("big", "touch x", megabytes=5000))
     _leave_free(monkeypatch, megabytes=100)
     with pytest.raises(ToolchainError, match=r"100 MiB free.*6024 MiB; free some space"):
         engine.ensure(["big"], PlainProgress())
@@ -385,7 +344,7 @@ def test_temporary_files_count_for_as_many_builds_as_run_at_once(
     tools: dict[str, Artefact], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, temporary in (("a", 10), ("b", 3000), ("c", 2000)):
-        _add(tools, replace(_artefact(name, "true"), temporary_megabytes=temporary))
+        add(tools, replace(small(name, "true"), temporary_megabytes=temporary))
     _leave_free(monkeypatch, megabytes=0)
     monkeypatch.setattr("os.cpu_count", lambda: 2)
     with pytest.raises(ToolchainError, match=r"need about 6027 MiB"):
@@ -406,11 +365,9 @@ def test_a_wrong_checksum_is_named(tools: dict[str, Artefact], tmp_path: Path) -
     requirement = tmp_path / "requirements.txt"
     requirement.write_text(f"six @ file://{_wheel(tmp_path)} --hash=sha256:{'0' * 64}\n")
     uv = os.environ.get("UV") or shutil.which("uv") or str(_uv())
-    _add(
+    add(
         tools,
-        _artefact(
-            "wrong", f"{uv} pip install --offline --require-hashes --target t -r {requirement}"
-        ),
+        small("wrong", f"{uv} pip install --offline --require-hashes --target t -r {requirement}"),
     )
     with pytest.raises(ToolchainError, match="does not match its pinned checksum"):
         engine.ensure(["wrong"], PlainProgress())
@@ -439,7 +396,7 @@ def _wheel(folder: Path) -> Path:
 
 def test_an_unreachable_registry_is_named(tools: dict[str, Artefact]) -> None:
     code = "import urllib.request as u; u.urlopen('http://127.0.0.1:1/simple')"
-    _add(tools, _artefact("offline", f'{sys.executable} -c "{code}"'))
+    add(tools, small("offline", f'{sys.executable} -c "{code}"'))
     with pytest.raises(ToolchainError, match="a package registry cannot be reached"):
         engine.ensure(["offline"], PlainProgress())
 

