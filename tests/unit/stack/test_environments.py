@@ -3,12 +3,15 @@
 import datetime
 import json
 import re
+import shutil
 import time
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
+from mlops_stack import environment
 from mlops_stack.environments import clock, creation, listing, reaping, records
 from mlops_stack.environments.__main__ import main
 from mlops_stack.environments.records import Environment
@@ -16,7 +19,7 @@ from mlops_stack.environments.templates import template_settings
 from mlops_stack.lifetime import check_name, parse_ttl, shown
 from mlops_stack.locks import working_on
 from mlops_stack.pulumi_cli import PulumiError, Stack
-from mlops_stack.settings import SettingsError
+from mlops_stack.settings import PROJECT, SettingsError
 from mlops_toolchain import layout
 
 PULUMI = layout.bin_dir() / "pulumi"
@@ -25,28 +28,64 @@ needs_pulumi = pytest.mark.skipif(
 )
 
 
+def _make_checkout(folder: Path, patch: pytest.MonkeyPatch) -> None:
+    for name in ("PULUMI_BACKEND_URL", "KEEP", "RESTORE"):
+        patch.delenv(name, raising=False)
+    (folder / "Pulumi.yaml").write_text("name: mlops-platform\nruntime: python\n")
+    (folder / "Pulumi.dev.yaml").write_text("config:\n  mlops-platform:ephemeral: true\n")
+    if PULUMI.exists():
+        (folder / ".toolchain").mkdir()
+        (folder / ".toolchain/bin").symlink_to(layout.bin_dir())
+    patch.setattr(layout, "checkout", lambda: folder)
+
+
 @pytest.fixture
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A checkout and backend of its own."""
-    for name in ("PULUMI_BACKEND_URL", "KEEP", "RESTORE"):
-        monkeypatch.delenv(name, raising=False)
-    (tmp_path / "Pulumi.yaml").write_text("name: mlops-platform\nruntime: python\n")
-    (tmp_path / "Pulumi.dev.yaml").write_text("config:\n  mlops-platform:ephemeral: true\n")
-    if PULUMI.exists():
-        (tmp_path / ".toolchain").mkdir()
-        (tmp_path / ".toolchain/bin").symlink_to(layout.bin_dir())
-    monkeypatch.setattr(layout, "checkout", lambda: tmp_path)
+    _make_checkout(tmp_path, monkeypatch)
     return tmp_path
 
 
-def _tagged(name: str, *, left: float, provider: str = "kind", host: str = "") -> Stack:
-    """Return an environment of the backend without resources, which `left` seconds remain."""
-    stack = Stack(name, template="dev")
-    stack.ensure()
-    expires, created = time.time() + left, time.time() - 60
-    records.write(stack, expires=str(expires), created=str(created), provider=provider)
-    records.write(stack, template="dev", state="up", **({"host": host} if host else {}))
-    return stack
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the states of a checkout that has made one environment as a command makes it."""
+    with pytest.MonkeyPatch.context() as patch:
+        _make_checkout(tmp_path_factory.mktemp("checkout"), patch)
+        stack = Stack("original", template="dev")
+        stack.ensure()
+        records.write(stack, expires="0")
+        return environment.state_dir()
+
+
+@pytest.fixture
+def tagged(original: Path, checkout: Path) -> Callable[..., Stack]:
+    """Return a maker of environments without resources, which `left` seconds remain.
+
+    Each is a copy of the original's files: Pulumi takes seconds to make one.
+    """
+    shutil.copy(original / "passphrase", environment.state_dir() / "passphrase")
+
+    def make(name: str, *, left: float, **tags: str) -> Stack:
+        tags = {
+            "expires": str(time.time() + left),
+            "created": str(time.time() - 60),
+            "provider": "kind",
+            "template": "dev",
+            "state": "up",
+            **tags,
+        }
+        folder = environment.local_stacks() / PROJECT
+        folder.mkdir(parents=True, exist_ok=True)
+        files = original / folder.relative_to(environment.state_dir())
+        state = (files / "original.json").read_text()
+        (folder / f"{name}.json").write_text(state.replace("/original", f"/{name}"))
+        kept = json.loads((files / "original.pulumi-tags").read_text())
+        assert kept["tags"] == {"mlops:expires": "0"}
+        kept["tags"] = {f"mlops:{key}": value for key, value in tags.items()}
+        (folder / f"{name}.pulumi-tags").write_text(json.dumps(kept))
+        return Stack(name, template="dev")
+
+    return make
 
 
 @pytest.mark.parametrize(
@@ -144,10 +183,10 @@ def test_a_clock_that_cannot_be_believed_reaps_nothing(
 
 @needs_pulumi
 def test_only_the_expired_environment_is_reaped(
-    checkout: Path, capsys: pytest.CaptureFixture[str]
+    tagged: Callable[..., Stack], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    _tagged("pr-1", left=-60)
-    _tagged("pr-2", left=3600)
+    tagged("pr-1", left=-60)
+    tagged("pr-2", left=3600)
     Stack("lasting").ensure()
     assert [e.name for e in records.found()] == ["pr-1", "pr-2"]
     assert reaping.reap()
@@ -160,10 +199,12 @@ def test_only_the_expired_environment_is_reaped(
 
 @needs_pulumi
 def test_one_that_resists_does_not_save_the_others_and_is_retried(
-    checkout: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tagged: Callable[..., Stack],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    _tagged("pr-1", left=-60)
-    _tagged("pr-2", left=-60)
+    tagged("pr-1", left=-60)
+    tagged("pr-2", left=-60)
     run = Stack.run
 
     def fails(stack: Stack, *arguments: str) -> None:
@@ -182,10 +223,10 @@ def test_one_that_resists_does_not_save_the_others_and_is_retried(
 
 @needs_pulumi
 def test_a_second_reaper_and_another_machine_leave_it_alone(
-    checkout: Path, capsys: pytest.CaptureFixture[str]
+    tagged: Callable[..., Stack], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    _tagged("pr-1", left=-60)
-    _tagged("pr-2", left=-60, provider="embedded", host="elsewhere")
+    tagged("pr-1", left=-60)
+    tagged("pr-2", left=-60, provider="embedded", host="elsewhere")
     with working_on("pr-1", "make down"):
         assert reaping.reap()
     text = capsys.readouterr().out
@@ -196,9 +237,9 @@ def test_a_second_reaper_and_another_machine_leave_it_alone(
 
 @needs_pulumi
 def test_one_that_was_made_anew_meanwhile_is_not_reaped(
-    checkout: Path, monkeypatch: pytest.MonkeyPatch
+    tagged: Callable[..., Stack], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stack = _tagged("pr-1", left=-60)
+    stack = tagged("pr-1", left=-60)
     seen = records.found()
     # Another reaper destroys it, and somebody makes one of that name.
     records.write(stack, expires=str(time.time() + 3600))
@@ -208,28 +249,32 @@ def test_one_that_was_made_anew_meanwhile_is_not_reaped(
 
 
 @needs_pulumi
-@pytest.mark.parametrize("expires", ["soon", "nan", "inf", ""])
-def test_one_whose_expiry_cannot_be_read_is_shown_named_and_left_alone(
-    checkout: Path, capsys: pytest.CaptureFixture[str], expires: str
+def test_those_whose_expiry_cannot_be_read_are_shown_named_and_left_alone(
+    tagged: Callable[..., Stack], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    records.write(_tagged("pr-1", left=3600), expires=expires)
-    _tagged("pr-2", left=-60)
+    unreadable = {"pr-1": "soon", "pr-2": "nan", "pr-3": "inf", "pr-4": ""}
+    for name, expires in unreadable.items():
+        tagged(name, left=3600, expires=expires)
+    tagged("pr-5", left=-60)
     assert not listing.show(as_json=False)
     printed = capsys.readouterr()
-    assert [line.split("\t")[0] for line in printed.out.splitlines()] == ["NAME", "pr-1", "pr-2"]
-    assert printed.out.splitlines()[1].split("\t")[3] == "unreadable"
-    assert f"pr-1: tag expires={expires!r} is no time" in printed.err
+    lines = [line.split("\t") for line in printed.out.splitlines()]
+    assert [line[0] for line in lines] == ["NAME", *unreadable, "pr-5"]
+    assert [line[3] for line in lines[1:5]] == ["unreadable"] * 4
     assert not reaping.reap()
-    assert "pr-1: tag expires=" in capsys.readouterr().err
-    assert Stack.names() == ["pr-1"]
+    again = capsys.readouterr().err
+    for name, expires in unreadable.items():
+        assert f"{name}: tag expires={expires!r} is no time" in printed.err
+        assert f"{name}: tag expires={expires!r} is no time" in again
+    assert set(Stack.names()) == set(unreadable)
 
 
 @needs_pulumi
 def test_the_one_that_ends_first_comes_first(
-    checkout: Path, capsys: pytest.CaptureFixture[str]
+    tagged: Callable[..., Stack], capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name, left in (("pr-1", 7200), ("pr-2", 60), ("pr-3", 3600)):
-        _tagged(name, left=left)
+        tagged(name, left=left)
     assert listing.show(as_json=False)
     lines = capsys.readouterr().out.splitlines()
     assert [line.split("\t")[0] for line in lines] == ["NAME", "pr-2", "pr-3", "pr-1"]
@@ -237,13 +282,15 @@ def test_the_one_that_ends_first_comes_first(
 
 
 @needs_pulumi
-def test_commands_on_an_environment_find_its_template(checkout: Path) -> None:
+def test_commands_on_an_environment_find_its_template(
+    checkout: Path, tagged: Callable[..., Stack]
+) -> None:
     (checkout / "Pulumi.eks.yaml").write_text(
         "config:\n  mlops-platform:clusterProvider: eks\n  mlops-platform:owner: a@example.org\n"
         "  mlops-platform:awsRegion: eu-west-1\n  mlops-platform:ephemeral: true\n"
         "  mlops-platform:layers: infra\n"
     )
-    _tagged("pr-1", left=60)
+    tagged("pr-1", left=60)
     records.write(Stack("pr-1"), template="eks")
     stack = Stack("pr-1")
     assert stack.aws_region() == "eu-west-1"
