@@ -149,3 +149,16 @@ def everything_answers(cluster: ClusterInfo, control: Kubectl, busybox: str) -> 
     await_true(
         lambda: not list(Path(cluster.state_folder, "volumes").glob(f"*_{name}")), seconds=60
     )
+
+
+def processes(name: str, program: str) -> frozenset[int]:
+    """Return the host's ids of the processes of a cluster that run a program."""
+    found = set()
+    for pid in ClusterCgroups.of(name).processes():
+        try:
+            # The kernel keeps this many characters of a program's name.
+            if Path(f"/proc/{pid}/comm").read_text().strip() == program[:15]:
+                found.add(pid)
+        except OSError:
+            continue
+    return frozenset(found)

@@ -41,6 +41,7 @@ from tests.cluster.answers import (
     await_true,
     everything_answers,
     fetch,
+    processes,
     service_elements,
 )
 from tests.cluster.conftest import Kubectl
@@ -121,17 +122,6 @@ def held_images(cluster: ClusterInfo) -> set[str]:
     argv += [f"--address={SOCKET}", f"--namespace={NAMESPACE}", "images", "list", "--quiet"]
     listed = subprocess.run(argv, capture_output=True, text=True, check=True).stdout
     return set(listed.split())
-
-
-def in_pods(name: str, program: str) -> int:
-    """Host process id of a program that runs in one of the cluster's pods."""
-    for pid in ClusterCgroups.of(name).processes():
-        try:
-            if Path(f"/proc/{pid}/comm").read_text().strip() == program[:15]:
-                return pid
-        except OSError:
-            continue
-    raise AssertionError(f"{program} does not run")
 
 
 def test_a_pod_gets_a_volume_names_and_is_reached_from_the_host(
@@ -295,11 +285,11 @@ def test_old_versions_of_images_are_removed(cluster: ClusterInfo, busybox: str) 
 
 
 def test_a_killed_api_server_is_started_again(cluster: ClusterInfo) -> None:
-    old = in_pods(cluster.name, "kube-apiserver")
+    (old,) = processes(cluster.name, "kube-apiserver")
     os.kill(old, signal.SIGKILL)
     await_health(cluster.name, Health.BROKEN, seconds=10)
     await_health(cluster.name, Health.HEALTHY)
-    assert in_pods(cluster.name, "kube-apiserver") != old
+    assert processes(cluster.name, "kube-apiserver") - {old}
 
 
 def test_after_a_kill_of_its_first_process_it_starts_again_with_its_data(
@@ -364,8 +354,8 @@ def test_an_interrupted_creation_is_finished_by_the_next_one_or_deleted(
     assert read(name).health is Health.ABSENT
 
 
-def test_two_clusters_live_and_end_side_by_side(
-    cluster: ClusterInfo, new_name: Callable[[], str]
+def test_two_clusters_live_and_end_side_by_side_and_leave_nothing(
+    before: Machine, cluster: ClusterInfo, new_name: Callable[[], str]
 ) -> None:
     second = create(NodeSpec(name=new_name()))
     assert second.network != cluster.network
@@ -375,32 +365,26 @@ def test_two_clusters_live_and_end_side_by_side(
     assert read(cluster.name).health is Health.HEALTHY
     # And in the other order
     second = create(NodeSpec(name=second.name))
+    first = ClusterCgroups.of(second.name).first_process()
+    assert first is not None
+    network = Path(f"/proc/{first}/ns/net").readlink()
     delete(cluster.name)
     assert leftovers(cluster.name) == ()
     assert read(second.name).health is Health.HEALTHY
 
-
-def test_deletion_leaves_nothing(
-    before: Machine, cluster: ClusterInfo, new_name: Callable[[], str]
-) -> None:
-    name = new_name()
-    create(NodeSpec(name=name))
-    first = ClusterCgroups.of(name).first_process()
-    assert first is not None
-    network = Path(f"/proc/{first}/ns/net").readlink()
-
-    delete(name)
+    delete(second.name)
     delete(cluster.name)
 
     assert Machine.now() == before
-    assert leftovers(name) == ()
-    assert not Path("/sys/class/net", link_name(name)).exists()
+    assert leftovers(second.name) == ()
+    assert not Path("/sys/class/net", link_name(second.name)).exists()
     spaces = set()
     for process in Path("/proc").glob("[0-9]*"):
         try:
             spaces.add((process / "ns/net").readlink())
-            assert name not in (process / "cmdline").read_bytes().decode(errors="replace")
+            command_line = (process / "cmdline").read_bytes().decode(errors="replace")
+            assert second.name not in command_line
         except OSError:
             continue
     assert network not in spaces
-    assert not Path(cluster.state_folder).with_name(name).exists()
+    assert not Path(second.state_folder).exists()

@@ -18,11 +18,10 @@ import urllib3
 from flight_rollout import gateway, gateway_configuration
 from flight_rollout.gateway_configuration import Route
 from flight_rollout.kubectl import Kubectl
-from mlops_infra import object_store
 from mlops_infra.node.layout import StateFolder
-from mlops_infra.object_store import Connection
 from mlops_toolchain import layout
 from mlops_workloads import rollout
+from tests.e2e import store
 from tests.e2e.conftest import Commands
 
 READY_SECONDS = 120
@@ -158,14 +157,7 @@ def without_object_store(kubectl: Callable[..., str]) -> Iterator[None]:
 
 def logged(outputs: dict[str, Any], request_id: str) -> pd.DataFrame:
     """Return what the prediction log holds of a request."""
-    s3 = object_store.client(
-        Connection(
-            endpoint=outputs["s3_url"],
-            region=outputs["s3_region"],
-            access_key=outputs["s3_access_key"],
-            secret_key=outputs["s3_secret_key"],
-        )
-    )
+    s3 = store.client(outputs)
     found = s3.list_objects_v2(Bucket="artifacts", Prefix="predictions/flight-delay/")
     bodies = [
         s3.get_object(Bucket="artifacts", Key=each["Key"])["Body"].read()

@@ -203,12 +203,6 @@ def test_both_engines_say_the_same_side_by_side(stack: Commands, outputs: dict[s
     assert len({row[2] for row in said}) > 1
 
 
-def test_a_second_preview_shows_no_change(stack: Commands) -> None:
-    stack.stack.ensure()
-    text = stack.stack.capture_run("preview", "--json")
-    assert set(json.loads(text)["changeSummary"]) == {"same"}
-
-
 @pytest.mark.serving
 def test_a_rolling_update_and_a_rollback_lose_no_request(
     stack: Commands,
@@ -236,6 +230,7 @@ def test_a_rolling_update_and_a_rollback_lose_no_request(
         assert load.answers["version b"] > 100
 
 
+@pytest.mark.serving
 def test_a_killed_server_comes_back(
     stack: Commands,
     kubectl: Callable[..., str],
@@ -315,6 +310,7 @@ def _accepted(kubectl: Callable[..., str], manifest: dict[str, Any]) -> bool:
     return True
 
 
+@pytest.mark.serving
 def test_an_object_store_that_starts_later_is_waited_for(
     kubectl: Callable[..., str], trial: dict[str, Any]
 ) -> None:

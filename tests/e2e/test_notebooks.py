@@ -94,9 +94,3 @@ def test_what_its_user_keeps_survives_its_pod(
     assert kept.split() == ["mine", "changed"]
     # As it was, for who tests the same stack again.
     kubectl("exec", _POD, "--", "cp", "/usr/local/share/mlops-platform/flight_delay.ipynb", ".")
-
-
-def test_a_second_preview_shows_no_change(whole_stack: Commands) -> None:
-    whole_stack.stack.ensure()
-    text = whole_stack.stack.capture_run("preview", "--json")
-    assert set(json.loads(text)["changeSummary"]) == {"same"}

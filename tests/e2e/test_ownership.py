@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 import yaml
 
-from mlops_infra import cluster_claim, object_store
+from mlops_infra import cluster_claim
 from mlops_infra.node import cluster
 from mlops_infra.node.leftovers import leftovers
-from mlops_infra.object_store import Connection
+from tests.e2e import store
 from tests.e2e.conftest import CHECKOUT, Commands
 
 pytestmark = [
@@ -59,14 +59,7 @@ def _s3(commands: Commands, **variables: str) -> Any:
         for name, value in variables.items():
             patch.setenv(name, value)
         outputs = commands.stack.outputs()
-    return object_store.client(
-        Connection(
-            endpoint=outputs["s3_url"],
-            region=outputs["s3_region"],
-            access_key=outputs["s3_access_key"],
-            secret_key=outputs["s3_secret_key"],
-        )
-    )
+    return store.client(outputs)
 
 
 def _run(command: list[str], **variables: str) -> subprocess.CompletedProcess[str]:

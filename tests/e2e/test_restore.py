@@ -10,13 +10,12 @@ from typing import Any
 import mlflow
 import pytest
 
-from mlops_infra import object_store
 from mlops_infra.node.layout import StateFolder
-from mlops_infra.object_store import Connection
 from mlops_stack.keeping.kubeflow_database import KubeflowDatabase
 from mlops_stack.keeping.pods import of_cluster
 from mlops_workloads.pipelines_api import PipelinesApi
 from tests.cluster.conftest import Kubectl
+from tests.e2e import store
 from tests.e2e.conftest import Commands
 
 pytestmark = [
@@ -52,24 +51,13 @@ class Found:
     schedules: dict[str, str]
 
 
-def _s3(outputs: dict[str, Any]) -> Any:
-    return object_store.client(
-        Connection(
-            endpoint=outputs["s3_url"],
-            region=outputs["s3_region"],
-            access_key=outputs["s3_access_key"],
-            secret_key=outputs["s3_secret_key"],
-        )
-    )
-
-
 def _in_notebook(stack: str) -> Callable[..., str]:
     kubectl = Kubectl(StateFolder.of(stack).kubeconfig)
     return partial(kubectl, "--namespace", "notebooks", "exec", "notebook-0", "--")
 
 
 def _look(outputs: dict[str, Any]) -> Found:
-    api, s3 = PipelinesApi(outputs["kubeflow_url"]), _s3(outputs)
+    api, s3 = PipelinesApi(outputs["kubeflow_url"]), store.client(outputs)
     client = mlflow.MlflowClient(outputs["mlflow_url"])
     champion = client.get_model_version_by_alias(outputs["model_name"], "champion")
     with of_cluster(outputs["kubeconfig"]) as pods:
@@ -100,7 +88,7 @@ def full(new_stack: Callable[..., Commands]) -> Commands:
     commands = new_stack("keep", notebooks="true", trainingMonths="1")
     commands.run("up")
     outputs = commands.stack.outputs()
-    api, s3 = PipelinesApi(outputs["kubeflow_url"]), _s3(outputs)
+    api, s3 = PipelinesApi(outputs["kubeflow_url"]), store.client(outputs)
     yearly = api.copy_recurring_run(
         {
             "display_name": "yearly",

@@ -129,12 +129,6 @@ def test_predictions_are_logged(outputs: dict[str, Any], rows: list[dict[str, An
     assert set(table["model_version"]) == {outputs["model_version"]}
 
 
-def test_a_second_preview_shows_no_change(stack: Commands) -> None:
-    stack.stack.ensure()
-    text = stack.stack.capture_run("preview", "--json")
-    assert set(json.loads(text)["changeSummary"]) == {"same"}
-
-
 @pytest.mark.serving
 def test_two_predictors_get_the_traffic_of_the_manifest(
     stack: Commands,
@@ -213,6 +207,7 @@ def _trial_route() -> Route:
     )
 
 
+@pytest.mark.serving
 def test_a_killed_server_comes_back(
     stack: Commands,
     kubectl: Callable[..., str],
@@ -293,6 +288,7 @@ def test_a_graph_that_is_not_supported_says_so(
     assert f"{NAME}-" not in kubectl("get", "deployments", "--output", "name")
 
 
+@pytest.mark.serving
 def test_an_object_store_that_starts_later_is_waited_for(
     kubectl: Callable[..., str], trial: dict[str, Any]
 ) -> None:

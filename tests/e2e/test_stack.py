@@ -14,14 +14,13 @@ from typing import Any
 import httpx
 import pytest
 
-from mlops_infra import object_store
 from mlops_infra.node import cluster
 from mlops_infra.node.layout import StateFolder
 from mlops_infra.node.leftovers import leftovers
-from mlops_infra.object_store import Connection
 from mlops_workloads.model_version import find_champion
 from mlops_workloads.pipelines_api import PipelinesApi
 from tests.cluster.conftest import Kubectl
+from tests.e2e import store
 from tests.e2e.conftest import CHECKOUT, Commands
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1500)]
@@ -121,7 +120,7 @@ def test_the_model_is_registered_with_what_a_data_scientist_looks_at(
 
 
 def test_the_model_is_in_its_bucket_and_the_data_in_its_own(outputs: dict[str, Any]) -> None:
-    s3 = _s3(outputs)
+    s3 = store.client(outputs)
     artifacts = _keys(s3, "artifacts")
     assert any(key.startswith("mlflow/") and key.endswith("/MLmodel") for key in artifacts)
     data = _keys(s3, "datasets")
@@ -134,7 +133,7 @@ def test_the_run_has_succeeded_and_left_its_artifacts_and_outcome(
     run = PipelinesApi(outputs["kubeflow_url"]).run(outputs["pipeline_run"])
     assert run is not None
     assert run["state"] == "SUCCEEDED"
-    keys = _keys(_s3(outputs), "pipelines")
+    keys = _keys(store.client(outputs), "pipelines")
     for artifact in ("training_set", "model", "report"):
         assert any(key.startswith("artifacts/") and artifact in key for key in keys), keys
     assert _outcome(outputs, outputs["pipeline_run"])["state"] == "SUCCEEDED"
@@ -142,7 +141,7 @@ def test_the_run_has_succeeded_and_left_its_artifacts_and_outcome(
 
 def _outcome(outputs: dict[str, Any], run: str) -> dict[str, Any]:
     key = f"outcomes/{run}.json"
-    body = _s3(outputs).get_object(Bucket="pipelines", Key=key)["Body"].read()
+    body = store.client(outputs).get_object(Bucket="pipelines", Key=key)["Body"].read()
     outcome: dict[str, Any] = json.loads(body)
     return outcome
 
@@ -232,17 +231,6 @@ def test_a_run_survives_a_killed_step_and_a_killed_database(
     assert pods("app.kubernetes.io/name=mariadb", "{.items[*].metadata.name}") != [database]
 
 
-def _s3(outputs: dict[str, Any]) -> Any:
-    return object_store.client(
-        Connection(
-            endpoint=outputs["s3_url"],
-            region="us-east-1",
-            access_key=outputs["s3_access_key"],
-            secret_key=outputs["s3_secret_key"],
-        )
-    )
-
-
 def _keys(s3: Any, bucket: str) -> list[str]:
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket)
     return [found["Key"] for page in pages for found in page.get("Contents", [])]
@@ -301,7 +289,7 @@ def test_up_after_the_node_was_killed_brings_the_data_back(
     after = stack.stack.outputs()
     assert after["model_version"] == outputs["model_version"]
     _wait(lambda: _answers(after), "MLflow with its old run")
-    assert any(key.endswith("/MLmodel") for key in _keys(_s3(after), "artifacts"))
+    assert any(key.endswith("/MLmodel") for key in _keys(store.client(after), "artifacts"))
 
 
 def _answers(outputs: dict[str, Any]) -> bool:

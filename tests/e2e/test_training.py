@@ -1,5 +1,6 @@
 """The training operator: jobs over several Pods that find each other, to the end."""
 
+import functools
 import json
 import re
 import secrets
@@ -135,7 +136,9 @@ def test_such_a_model_serves_beside_the_champion(whole_stack: Commands) -> None:
         whole_stack.run("rollback")
 
 
+@functools.cache
 def _trained(stack: Commands, framework: str) -> str:
+    """Return what the command shows; a training takes minutes, and its model serves several."""
     words = ("--framework", framework, "--months", "1", "epochs=2")
     return stack.run("train", *words).stdout
 

@@ -17,10 +17,8 @@ from playwright.sync_api import Page, Request, expect
 
 from flight_rollout.errors import ServingError
 from flight_rollout.kubectl import Kubectl
-from mlops_infra import object_store
-from mlops_infra.object_store import Connection
 from mlops_workloads import rollout
-from tests.e2e import browser
+from tests.e2e import browser, store
 from tests.e2e.browser import CHECK_MARK, keep
 from tests.e2e.conftest import CHECKOUT, EVIDENCE
 from tests.e2e.serving import wait
@@ -247,14 +245,7 @@ def _answers(url: str) -> bool:
 
 def _artifact(outputs: dict[str, Any], run_id: str, ending: str) -> str:
     """Return the key of the run's object that ends so."""
-    s3 = object_store.client(
-        Connection(
-            endpoint=outputs["s3_url"],
-            region="us-east-1",
-            access_key=outputs["s3_access_key"],
-            secret_key=outputs["s3_secret_key"],
-        )
-    )
+    s3 = store.client(outputs)
     listed = s3.list_objects_v2(Bucket="pipelines", Prefix=f"artifacts/ui/{run_id}/")
     (key,) = [found["Key"] for found in listed["Contents"] if found["Key"].endswith(ending)]
     return str(key)

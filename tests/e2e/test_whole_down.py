@@ -1,8 +1,9 @@
-"""Destroying a stack with everything on, while servers answer that no state knows.
+"""The end of a stack with everything on: nothing has changed, and all of it goes.
 
 Last of the files that share the stack.
 """
 
+import json
 import os
 from collections.abc import Callable
 from typing import Any
@@ -22,6 +23,12 @@ pytestmark = [
         "MLOPS_E2E_STACK" in os.environ, reason="the stack of MLOPS_E2E_STACK stays up"
     ),
 ]
+
+
+def test_a_preview_after_all_of_it_shows_no_change(whole_stack: Commands) -> None:
+    whole_stack.stack.ensure()
+    text = whole_stack.stack.capture_run("preview", "--json")
+    assert set(json.loads(text)["changeSummary"]) == {"same"}
 
 
 def test_destroy_with_live_servers_leaves_nothing(

@@ -28,7 +28,13 @@ from mlops_infra.node import config as node_config
 from mlops_infra.node.cgroups import ClusterCgroups
 from mlops_infra.node.layout import StateFolder
 from mlops_infra.node.supervisor import LOG_LIMIT
-from tests.cluster.answers import APP, await_true, everything_answers, service_elements
+from tests.cluster.answers import (
+    APP,
+    await_true,
+    everything_answers,
+    processes,
+    service_elements,
+)
 from tests.cluster.conftest import Kubectl
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200)]
@@ -81,28 +87,16 @@ def control(cluster: ClusterInfo, busybox: str) -> Kubectl:
     return found
 
 
-def _processes(name: str, program: str) -> frozenset[int]:
-    cgroups = ClusterCgroups.of(name)
-    found = set()
-    for pid in cgroups.processes():
-        try:
-            if Path(f"/proc/{pid}/comm").read_text().strip() == program:
-                found.add(pid)
-        except OSError:
-            continue
-    return frozenset(found)
-
-
 @pytest.mark.parametrize("program", [*SUPERVISED, *IN_PODS])
 def test_after_the_end_of_each_program_everything_answers(
     cluster: ClusterInfo, control: Kubectl, busybox: str, program: str
 ) -> None:
     before = service_elements(cluster.name)
-    old = _processes(cluster.name, program)
+    old = processes(cluster.name, program)
     assert old
     for pid in old:
         os.kill(pid, signal.SIGKILL)
-    await_true(lambda: bool(_processes(cluster.name, program) - old), seconds=60)
+    await_true(lambda: bool(processes(cluster.name, program) - old), seconds=60)
     await_true(lambda: read(cluster.name).health is Health.HEALTHY, seconds=120)
     # Its first look at everything, as a watch that starts anew has it
     time.sleep(3)
