@@ -111,10 +111,10 @@ lint: bootstrap ## Format check, lint, types
 	@$(PYTHON) -W ignore -m flight_pipeline.compile --check
 
 test-unit: bootstrap lint ## What needs neither root nor a toolchain
-	@.venv/bin/pytest tests/unit -n auto -q
+	@.venv/bin/pytest tests/unit -n auto --dist worksteal -q
 
 test: toolchain lint ## Every test, to a real up → run → down
-	@.venv/bin/pytest tests/unit -n auto -q
+	@.venv/bin/pytest tests/unit -n auto --dist worksteal -q
 	@.venv/bin/pytest tests/s3 -m "not long" -n auto --dist loadfile -q --durations=5
 	@.venv/bin/pytest tests/conformance -n auto --dist loadfile --no-loadscope-reorder -q --durations=10
 	@.venv/bin/pytest tests/cluster tests/e2e -m "not serving and not restore and not pages" -q --durations=10
