@@ -4,6 +4,7 @@ from dataclasses import astuple
 
 import pulumi
 
+from flight_pipeline import settings as flight_pipeline
 from flight_training.job import FRAMEWORKS
 from mlops_infra import stack_identity
 from mlops_infra.buckets import Buckets, BucketsArgs, ObjectStore
@@ -323,6 +324,7 @@ if config.layers == "all":
                 buckets=buckets,
                 namespace=platform.namespace,
                 server=server,
+                name=flight_pipeline.NAME,
                 model_name=config.model_name,
                 log_rate=float(config.prediction_log_rate),
                 deployer=deployer,
@@ -350,6 +352,7 @@ if config.layers == "all":
         TrainingJobs(
             "training-jobs",
             TrainingJobsArgs(
+                name=flight_pipeline.NAME,
                 cluster=cluster,
                 buckets=buckets,
                 namespace=training.namespace,

@@ -21,6 +21,8 @@ class ModelServer:
         artifacts: S3 address of what MLflow's server calls mlflow-artifacts:/.
         log_bucket: bucket of the prediction log; empty for none.
         log_rate: share of the predictions that it keeps, 0 to 1.
+        name: the model's name in addresses and in Kubernetes. Its default is that of the stacks
+            which release 0.1.0 made, whose outputs do not tell it.
     """
 
     engine: str
@@ -31,6 +33,7 @@ class ModelServer:
     artifacts: str
     log_bucket: str
     log_rate: float
+    name: str = "flight-delay"
 
 
 @dataclass(frozen=True, kw_only=True)

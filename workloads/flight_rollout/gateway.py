@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from flight_rollout import gateway_configuration
 from flight_rollout.errors import ServingError
 from flight_rollout.kubectl import Kubectl
 
@@ -32,13 +33,13 @@ class Routes:
         files: its files by name; empty before the first rollout.
         version: Kubernetes' version of them; empty before the first rollout.
         writing: names the writing; empty for one of an older release.
-        record: what the rollout that wrote them was of; empty where none said.
+        records: what each model's last rollout was of, by the model's name.
     """
 
     files: dict[str, str]
     version: str
     writing: str = ""
-    record: dict[str, Any] = field(default_factory=dict)
+    records: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def name(self, host: str) -> bool:
         """Return whether they lead to a host."""
@@ -57,11 +58,12 @@ def read(kubectl: Kubectl) -> Routes:
     (body,) = found
     metadata = body["metadata"]
     annotations = metadata.get("annotations") or {}
+    files = body.get("data") or {}
     return Routes(
-        files=body.get("data") or {},
+        files=files,
         version=metadata["resourceVersion"],
         writing=annotations.get(_WRITING, ""),
-        record=_parsed(annotations.get(_RECORD, "")),
+        records=_records(annotations.get(_RECORD, ""), files),
     )
 
 
@@ -84,7 +86,7 @@ def write(
     files: Mapping[str, str],
     *,
     instead_of: Routes,
-    record: Mapping[str, Any] | None = None,
+    records: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> None:
     """Give the gateway these routes; they count for every request when this returns.
 
@@ -96,14 +98,14 @@ def write(
         kubectl: writes the gateway's namespace.
         files: what `gateway_configuration.render` gave for all routes.
         instead_of: what they were made from; if others have come since, nothing is changed.
-        record: kept beside them; None for what is there.
+        records: kept beside them, by the model's name; None for those that are there.
 
     Raises:
         ServingError: somebody else changed the routes meanwhile, or the gateway does not take them.
     """
-    kept = instead_of.record if record is None else dict(record)
+    kept = instead_of.records if records is None else records
     if files == instead_of.files and is_told(kubectl, instead_of):
-        if kept != instead_of.record:
+        if kept != instead_of.records:
             _put(kubectl, files, kept, version=instead_of.version, writing=instead_of.writing)
         return
     writing = uuid.uuid4().hex
@@ -115,14 +117,15 @@ def write(
         raise
 
 
-def note(kubectl: Kubectl, record: Mapping[str, Any]) -> None:
-    """Keep another record beside the routes of now, which stay.
+def note(kubectl: Kubectl, model: str, record: Mapping[str, Any]) -> None:
+    """Keep another record of a model beside the routes of now, which stay.
 
     Raises:
         ServingError: somebody else changed the routes meanwhile.
     """
     now = read(kubectl)
-    _put(kubectl, now.files, record, version=now.version, writing=now.writing)
+    records = {**now.records, model: record}
+    _put(kubectl, now.files, records, version=now.version, writing=now.writing)
 
 
 def restart(kubectl: Kubectl, *, pause: Callable[[float], None] = time.sleep) -> None:
@@ -155,12 +158,12 @@ def restart(kubectl: Kubectl, *, pause: Callable[[float], None] = time.sleep) ->
 def _put(
     kubectl: Kubectl,
     files: Mapping[str, str],
-    record: Mapping[str, Any],
+    records: Mapping[str, Mapping[str, Any]],
     *,
     version: str,
     writing: str,
 ) -> None:
-    annotations = {_WRITING: writing, _RECORD: json.dumps(record, sort_keys=True)}
+    annotations = {_WRITING: writing, _RECORD: json.dumps(records, sort_keys=True)}
     metadata: dict[str, Any] = {"name": ROUTES, "labels": LABELS, "annotations": annotations}
     if version:
         metadata["resourceVersion"] = version
@@ -182,8 +185,8 @@ def _put_back(kubectl: Kubectl, before: Routes, writing: str) -> None:
         now = read(kubectl)
         if now.writing != writing:
             return
-        files, record = before.files, before.record
-        _put(kubectl, files, record, version=now.version, writing=uuid.uuid4().hex)
+        files, records = before.files, before.records
+        _put(kubectl, files, records, version=now.version, writing=uuid.uuid4().hex)
         restart(kubectl)
     except ServingError as error:
         print(f"the routes of before could not be put back: {error}", flush=True)
@@ -196,9 +199,13 @@ def _deployment(kubectl: Kubectl) -> dict[str, Any]:
     return found[0]
 
 
-def _parsed(text: str) -> dict[str, Any]:
+def _records(text: str, files: Mapping[str, str]) -> dict[str, dict[str, Any]]:
     try:
         found = json.loads(text or "{}")
     except ValueError:
         return {}
-    return found if isinstance(found, dict) else {}
+    if not isinstance(found, dict):
+        return {}
+    if "champion" in found:  # of release 0.1.0, which knew one model
+        return dict.fromkeys(gateway_configuration.models(files), found)
+    return {model: record for model, record in found.items() if isinstance(record, dict)}

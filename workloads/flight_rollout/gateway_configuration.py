@@ -60,6 +60,9 @@ class Route:
 # Where the routes' files are in the gateway's container.
 ROUTES_FOLDER: Final = "/etc/gateway-routes"
 _SPLITS, _LOCATIONS = "splits.conf", "locations.conf"
+# Each model has files of its own, which a rollout of another one leaves alone. Releases up to 0.1.0
+# wrote two files without a model's name, with the routes of their only model.
+_FILES: Final = re.compile(rf"(?P<kind>{_SPLITS}|{_LOCATIONS})(?:\.(?P<model>.+))?")
 # While this file is there, each answer of a model is its connection's last.
 DRAINING: Final = "/tmp/draining"  # noqa: S108 - the container's own, which nobody else writes
 
@@ -155,17 +158,75 @@ http {{
 
 
 def render(routes: Sequence[Route]) -> dict[str, str]:
-    """Return the files of `ROUTES_FOLDER` by name.
+    """Return the files of `ROUTES_FOLDER` by name: two for each model.
 
     Raises:
         RouteError: a name that no path can hold, an address twice, or weights that do not sum to
             100.
     """
     _check(routes)
-    return {
-        _SPLITS: "".join(_split(number, route) for number, route in enumerate(routes)),
-        _LOCATIONS: "".join(_location(number, route) for number, route in enumerate(routes)),
+    files: dict[str, str] = {}
+    for model in dict.fromkeys(route.name for route in routes):
+        own = [route for route in routes if route.name == model]
+        # Of all models in one configuration, so that a variable names its model too.
+        variables = [_variable(model, number) for number in range(len(own))]
+        pairs = list(zip(variables, own, strict=True))
+        files[f"{_SPLITS}.{model}"] = "".join(_split(*pair) for pair in pairs)
+        files[f"{_LOCATIONS}.{model}"] = "".join(_location(*pair) for pair in pairs)
+    return files
+
+
+def files_of(files: Mapping[str, str], model: str) -> dict[str, str]:
+    """Return a model's files out of those of all models, as `render` names and writes them.
+
+    Args:
+        files: files of `ROUTES_FOLDER` by name.
+        model: the model's name.
+    """
+    found: dict[str, str] = {}
+    for name, text in files.items():
+        kind = _FILES.fullmatch(name)
+        if kind is None or model not in _models(kind, files):
+            continue
+        variable = _variable(model, 0).removesuffix("0")
+        current = text if kind["model"] else re.sub(r"\$backend(?=[0-9])", f"${variable}", text)
+        found[f"{kind['kind']}.{model}"] = current
+    return found
+
+
+def merge(files: Mapping[str, str], model: str, own: Mapping[str, str]) -> dict[str, str]:
+    """Return the files of all models with others for one of them.
+
+    Args:
+        files: files of `ROUTES_FOLDER` by name.
+        model: the model's name.
+        own: what `render` gave for the model's routes.
+    """
+    kinds = {name: _FILES.fullmatch(name) for name in files}
+    others = {
+        name: text
+        for name, text in files.items()
+        if not ((kind := kinds[name]) and model in _models(kind, files))
     }
+    return {**others, **own}
+
+
+def models(files: Mapping[str, str]) -> set[str]:
+    """Return the names of the models that have files."""
+    kinds = [kind for name in files if (kind := _FILES.fullmatch(name))]
+    return {model for kind in kinds for model in _models(kind, files)}
+
+
+def _models(kind: re.Match[str], files: Mapping[str, str]) -> set[str]:
+    if kind["model"]:
+        return {kind["model"]}
+    locations = files.get(_LOCATIONS, "")
+    return set(re.findall(r"^location /[^/\s]+/[^/\s]+/([^/\s]+)/ \{", locations, re.MULTILINE))
+
+
+def _variable(model: str, number: int) -> str:
+    """Return the name of nginx's variable that holds where a route's request goes."""
+    return f"backend_{model.replace('-', '_')}_{number}"
 
 
 def _check(routes: Sequence[Route]) -> None:
@@ -188,22 +249,22 @@ def _check(routes: Sequence[Route]) -> None:
             raise RouteError(f"{route.path} is there more than once")
 
 
-def _split(number: int, route: Route) -> str:
+def _split(variable: str, route: Route) -> str:
     shares = [backend for backend in route.backends if backend.weight]
     lines = [f"  {each.weight}% {each.host};" for each in shares[:-1]]
     # The last takes the rest, so that no request is without a server.
     lines.append(f"  * {shares[-1].host};")
-    return f"split_clients $request_id $backend{number} {{\n" + "\n".join(lines) + "\n}\n"
+    return f"split_clients $request_id ${variable} {{\n" + "\n".join(lines) + "\n}\n"
 
 
-def _location(number: int, route: Route) -> str:
+def _location(variable: str, route: Route) -> str:
     """Return a route, and the same for a gateway that is about to end.
 
     nginx ends by closing the connections that clients keep, maybe just when a request comes on one.
     So they are told before to take another; whether it keeps a connection is a location's word.
     """
     rest = f"({_PATHS[route.engine]})"
-    to = f"  proxy_pass http://$backend{number}/$1$is_args$args;\n"
+    to = f"  proxy_pass http://${variable}/$1$is_args$args;\n"
     errors = _error_pages(route.engine, "  ")
     return (
         # Braces in the expression would end it.

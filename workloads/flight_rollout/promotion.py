@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from flight_rollout import gateway, lease, rollout
+from flight_rollout import gateway, gateway_configuration, lease, rollout
 from flight_rollout.engine import ModelServer
 from flight_rollout.engines import ENGINES
 from flight_rollout.errors import ServingError
@@ -94,7 +94,7 @@ def serve(
     Args:
         decide: decides, once nobody else can change what serves.
         registry: MLflow's registry.
-        servers: what serves.
+        servers: what serves, all of one model.
         access: how the cluster is reached.
         sample: reads the flights that versions are tested with.
         say: takes a line of progress.
@@ -106,9 +106,9 @@ def serve(
         RegistryError: MLflow does not answer.
         ServingError: a version does not serve, or another rollout does not end.
     """
-    kubectl = Kubectl(access, gateway.NAMESPACE)
+    kubectl, model = Kubectl(access, gateway.NAMESPACE), rollout.name_of(servers)
     with lease.held(kubectl, say=say) as held:
-        decision = decide(_completed(kubectl, registry, say))
+        decision = decide(_completed(kubectl, model, registry, say))
         before = registry.by_alias(CHAMPION)
         intent = {
             **decision.words(),
@@ -125,15 +125,17 @@ def serve(
             check=held.check,
         )
         registry.record(**decision.words())
-        gateway.note(kubectl, {**intent, "noted": True})
+        gateway.note(kubectl, model, {**intent, "noted": True})
         held.check()
         rollout.remove_others(served, servers, access=access)
     return served
 
 
-def _completed(kubectl: Kubectl, registry: Registry, say: Callable[[str], None]) -> bool:
+def _completed(
+    kubectl: Kubectl, model: str, registry: Registry, say: Callable[[str], None]
+) -> bool:
     """Note what a rollout that was cut off had let serve; return whether there was one."""
-    record = gateway.read(kubectl).record
+    record = gateway.read(kubectl).records.get(model, {})
     if not is_pending(record):
         return False
     number, tried = str(record["champion"]), str(record["challenger"])
@@ -145,7 +147,7 @@ def _completed(kubectl: Kubectl, registry: Registry, say: Callable[[str], None])
     else:
         say(f"a rollout that was cut off is given up, for the registry changed: {number}")
         known = False
-    gateway.note(kubectl, {**record, "noted": True})
+    gateway.note(kubectl, model, {**record, "noted": True})
     return known
 
 
@@ -177,9 +179,10 @@ def differences(
         ServingError: there is no champion, or the cluster does not answer.
     """
     kubectl = Kubectl(access, gateway.NAMESPACE)
-    routes = gateway.read(kubectl)
-    if is_pending(routes.record):
-        return [f"a rollout was cut off before the registry knew: {_described(routes.record)}"]
+    routes, model = gateway.read(kubectl), rollout.name_of(servers)
+    record = routes.records.get(model, {})
+    if is_pending(record):
+        return [f"a rollout was cut off before the registry knew: {_described(record)}"]
     shares = registered(registry, say).shares()
     served = [
         Served(
@@ -194,10 +197,8 @@ def differences(
         for share in shares
     ]
     found = [line for server in servers for line in _of_server(server, served, access)]
-    if (
-        all(each.deployment for each in served)
-        and rollout.rendered(served, servers) != routes.files
-    ):
+    own = gateway_configuration.files_of(routes.files, model)
+    if all(each.deployment for each in served) and rollout.rendered(served, servers) != own:
         found.append("the gateway's routes are not what the registry says")
     elif not gateway.is_told(kubectl, routes):
         found.append("the gateway has not read its routes of now")

@@ -17,13 +17,10 @@ from flight_rollout.gateway_configuration import Backend, Route
 from flight_rollout.kubectl import Access, Kubectl
 from flight_rollout.labelled_sample import Sample
 
-# In addresses and names; callers need not know which version answers.
-NAME: Final = "flight-delay"
 MONTH, FLIGHTS = 5, 400
 _MODEL: Final = "mlops-platform/model"
 _VERSION: Final = "mlops-platform/version"
 _DIGEST: Final = "mlops-platform/rollout"
-_SELECTOR: Final = f"{_MODEL}={NAME}"
 _DELETE_SECONDS: Final = 120
 
 
@@ -61,9 +58,12 @@ class Served:
     seconds: float
 
 
-def path(engine: str, namespace: str) -> str:
-    """Return the model's address on an engine, behind the gateway."""
-    return Route(engine=engine, namespace=namespace, name=NAME, backends=()).path
+def path(engine: str, namespace: str, name: str) -> str:
+    """Return a model's address on an engine, behind the gateway.
+
+    Callers need not know which version answers.
+    """
+    return Route(engine=engine, namespace=namespace, name=name, backends=()).path
 
 
 def roll_out(
@@ -76,7 +76,7 @@ def roll_out(
     record: Mapping[str, Any] | None = None,
     check: Callable[[], None] = lambda: None,
 ) -> list[Served]:
-    """Let these versions serve on each engine, and send requests to no other.
+    """Let these versions of a model serve on each engine, and send its requests to no other.
 
     Each version is a manifest with a name that no other had. What is new is made, and asked for
     labelled flights; then the gateway sends requests to it. If anything fails, the routes are as
@@ -84,7 +84,7 @@ def roll_out(
 
     Args:
         shares: the versions; percents sum to 100.
-        servers: what serves them.
+        servers: what serves them, all of one model.
         access: how the cluster is reached.
         sample: reads the flights of the test.
         say: takes a line of progress.
@@ -114,7 +114,10 @@ def roll_out(
             raise ServingError("; ".join(dict.fromkeys(errors)))
         served = [future.result() for future in futures]
         check()
-        gateway.write(routes_of, rendered(served, servers), instead_of=before, record=record)
+        model = name_of(servers)
+        files = gateway_configuration.merge(before.files, model, rendered(served, servers))
+        records = before.records if record is None else {**before.records, model: record}
+        gateway.write(routes_of, files, instead_of=before, records=records)
     return served
 
 
@@ -132,8 +135,18 @@ def remove_others(
         _remove(server, access, keep=keep, routes=routes)
 
 
+def name_of(servers: Sequence[ModelServer]) -> str:
+    """Return the name of the model that servers serve.
+
+    Raises:
+        ValueError: they serve none, or more than one.
+    """
+    (name,) = {server.name for server in servers}
+    return name
+
+
 def rendered(served: Sequence[Served], servers: Sequence[ModelServer]) -> dict[str, str]:
-    """Return the gateway's files for what serves."""
+    """Return the gateway's files for what serves of a model."""
     return gateway_configuration.render([_route(server, served) for server in servers])
 
 
@@ -154,7 +167,7 @@ def versions(server: ModelServer, *, access: Access) -> dict[str, str]:
         ServingError: the API does not give them.
     """
     found = Kubectl(access, server.namespace).get(
-        _kind(ENGINES[server.engine]), f"--selector={_SELECTOR}"
+        _kind(ENGINES[server.engine]), _selector(server.name)
     )
     metadata = [each["metadata"] for each in found]
     return {str(each["name"]): each["labels"].get(_VERSION, "") for each in metadata}
@@ -207,14 +220,14 @@ def _manifest(server: ModelServer, version: Version) -> dict[str, Any]:
     body = ENGINES[server.engine].manifest(server, version)
     digest = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()[:16]
     metadata = body["metadata"]
-    labels = {_MODEL: NAME, _VERSION: version.number}
+    labels = {_MODEL: server.name, _VERSION: version.number}
     return {
         **body,
         "metadata": {
             **metadata,
             # The cluster adds letters: a version that returns while it still serves from before
             # must not be taken for that, and removed with it.
-            "generateName": f"{NAME}-v{version.number}-",
+            "generateName": f"{server.name}-v{version.number}-",
             "labels": {**metadata.get("labels", {}), **labels},
             "annotations": {**metadata.get("annotations", {}), _DIGEST: digest},
         },
@@ -223,7 +236,8 @@ def _manifest(server: ModelServer, version: Version) -> dict[str, Any]:
 
 def _there(kubectl: Kubectl, engine: Engine, manifest: dict[str, Any]) -> str:
     digest = manifest["metadata"]["annotations"][_DIGEST]
-    for each in kubectl.get(_kind(engine), f"--selector={_SELECTOR}"):
+    model = manifest["metadata"]["labels"][_MODEL]
+    for each in kubectl.get(_kind(engine), _selector(model)):
         metadata = each["metadata"]
         same = metadata.get("annotations", {}).get(_DIGEST) == digest
         if same and "deletionTimestamp" not in metadata:
@@ -238,7 +252,9 @@ def _route(server: ModelServer, served: Sequence[Served]) -> Route:
         for each in served
         if each.engine == server.engine
     )
-    return Route(engine=server.engine, namespace=server.namespace, name=NAME, backends=backends)
+    return Route(
+        engine=server.engine, namespace=server.namespace, name=server.name, backends=backends
+    )
 
 
 @contextmanager
@@ -279,8 +295,7 @@ def _remove(
 ) -> None:
     engine, kubectl = ENGINES[server.engine], Kubectl(access, server.namespace)
     found = [
-        str(each["metadata"]["name"])
-        for each in kubectl.get(_kind(engine), f"--selector={_SELECTOR}")
+        str(each["metadata"]["name"]) for each in kubectl.get(_kind(engine), _selector(server.name))
     ]
     asked = [n for n in found if routes and routes.name(engine.host(n, server.namespace))]
     _delete(kubectl, engine, [name for name in found if name not in (*keep, *asked)])
@@ -290,6 +305,10 @@ def _delete(kubectl: Kubectl, engine: Engine, names: Sequence[str]) -> None:
     if names:
         words = ("delete", *(f"{_kind(engine)}/{name}" for name in names), "--ignore-not-found")
         kubectl.run(*words, seconds=_DELETE_SECONDS)
+
+
+def _selector(model: str) -> str:
+    return f"--selector={_MODEL}={model}"
 
 
 def _kind(engine: Engine) -> str:

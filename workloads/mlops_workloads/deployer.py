@@ -25,6 +25,8 @@ class Deployer:
         namespace: pulumi.Input[str],
         rules: Sequence[kubernetes.rbac.v1.PolicyRuleArgsDict],
         opts: pulumi.ResourceOptions,
+        *,
+        role: str = "pipeline-steps",
     ) -> kubernetes.rbac.v1.RoleBinding:
         """Register what it may do in a namespace, and return the binding.
 
@@ -33,19 +35,20 @@ class Deployer:
             namespace: the namespace.
             rules: what it may do there.
             opts: options of the resources.
+            role: name of the Role; another one for each model that shares the namespace.
         """
         metadata: kubernetes.meta.v1.ObjectMetaArgsDict = {
-            "name": "pipeline-steps",
+            "name": role,
             "namespace": namespace,
         }
-        role = kubernetes.rbac.v1.Role(f"{name}-role", metadata=metadata, rules=rules, opts=opts)
+        granted = kubernetes.rbac.v1.Role(f"{name}-role", metadata=metadata, rules=rules, opts=opts)
         return kubernetes.rbac.v1.RoleBinding(
             f"{name}-binding",
             metadata=metadata,
             role_ref={
                 "api_group": "rbac.authorization.k8s.io",
                 "kind": "Role",
-                "name": role.metadata.name,
+                "name": granted.metadata.name,
             },
             subjects=[
                 {"kind": "ServiceAccount", "name": self.account, "namespace": self.namespace}

@@ -13,8 +13,6 @@ from mlops_infra.buckets import Buckets
 from mlops_infra.cluster import Cluster
 from mlops_workloads.deployer import Deployer
 
-_CREDENTIALS = "flight-delay-object-store"
-
 
 @dataclass(frozen=True, kw_only=True)
 class ModelServerArgs:
@@ -26,6 +24,7 @@ class ModelServerArgs:
         buckets: where models are, and the prediction log goes.
         namespace: namespace that the engine watches.
         server: Seldon's image of a server, or the name of KServe's runtime.
+        name: the model's name in addresses and in Kubernetes; others in the namespace have others.
         model_name: registered model.
         log_rate: share of the predictions that the log keeps, 0 to 1.
         deployer: who deploys versions from within the cluster.
@@ -36,6 +35,7 @@ class ModelServerArgs:
     buckets: Buckets
     namespace: pulumi.Input[str]
     server: str
+    name: str
     model_name: str
     log_rate: float
     deployer: Deployer
@@ -76,7 +76,7 @@ class ModelServer(pulumi.ComponentResource):
             allowed=allowed.id,
         ).apply(lambda values: asdict(_settings(args, values)))
         self.path = pulumi.Output.from_input(args.namespace).apply(
-            lambda namespace: rollout.path(args.engine, str(namespace))
+            lambda namespace: rollout.path(args.engine, str(namespace), args.name)
         )
         self.register_outputs({"settings": self.settings})
 
@@ -87,7 +87,7 @@ class ModelServer(pulumi.ComponentResource):
         secret = kubernetes.core.v1.Secret(
             f"{name}-object-store",
             metadata={
-                "name": _CREDENTIALS,
+                "name": f"{args.name}-object-store",
                 "namespace": args.namespace,
                 "annotations": inference_service.secret_annotations(
                     host=store.host, port=store.port, secure=store.secure, region=store.region
@@ -108,7 +108,7 @@ class ModelServer(pulumi.ComponentResource):
             return secret.metadata.name
         account = kubernetes.core.v1.ServiceAccount(
             f"{name}-account",
-            metadata={"name": _CREDENTIALS, "namespace": args.namespace},
+            metadata={"name": f"{args.name}-object-store", "namespace": args.namespace},
             automount_service_account_token=False,
             secrets=[{"name": secret.metadata.name}],
             opts=child,
@@ -129,7 +129,11 @@ class ModelServer(pulumi.ComponentResource):
             {"api_groups": [""], "resources": ["pods/portforward"], "verbs": ["create"]},
         ]
         return args.deployer.may(
-            f"{name}-deployer", args.namespace, rules, pulumi.ResourceOptions(parent=self)
+            f"{name}-deployer",
+            args.namespace,
+            rules,
+            pulumi.ResourceOptions(parent=self),
+            role=f"{args.name}-pipeline-steps",
         )
 
 
@@ -144,4 +148,5 @@ def _settings(args: ModelServerArgs, values: dict[str, Any]) -> serving.ModelSer
         artifacts=f"s3://{bucket}/mlflow",
         log_bucket=bucket,
         log_rate=args.log_rate,
+        name=args.name,
     )

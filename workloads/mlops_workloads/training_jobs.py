@@ -13,9 +13,6 @@ from mlops_infra.pod_security import manifest_container_context, manifest_pod_co
 from mlops_workloads import store_environment
 from mlops_workloads.deployer import Deployer
 
-ENVIRONMENT: Final = "training-environment"
-"""Secret in the jobs' namespace with the addresses and keys of S3 and MLflow."""
-
 # A job that hangs must not hold the node for ever.
 _MOST_SECONDS: Final = 1800
 _KEPT_SECONDS: Final = 3600
@@ -26,6 +23,7 @@ class TrainingJobsArgs:
     """What the jobs need.
 
     Attributes:
+        name: first part of the objects' names; others in the namespace have others.
         cluster: where they run.
         buckets: where the flights are.
         namespace: the jobs' namespace.
@@ -34,6 +32,7 @@ class TrainingJobsArgs:
         deployer: the account of the pipeline's steps, which submit jobs too.
     """
 
+    name: str
     cluster: Cluster
     buckets: Buckets
     namespace: pulumi.Input[str]
@@ -61,9 +60,10 @@ class TrainingJobs(pulumi.ComponentResource):
             pulumi.ResourceOptions.merge(args.cluster.object_options(), opts),
         )
         child = pulumi.ResourceOptions(parent=self)
+        environment = f"{args.name}-training-environment"
         secret = store_environment.secret(
             f"{name}-environment",
-            metadata={"name": ENVIRONMENT, "namespace": args.namespace},
+            metadata={"name": environment, "namespace": args.namespace},
             buckets=args.buckets,
             addresses={"MLFLOW_TRACKING_URI": args.tracking_uri},
             opts=child,
@@ -85,12 +85,13 @@ class TrainingJobs(pulumi.ComponentResource):
                 },
             ],
             child,
+            role=f"{args.name}-pipeline-steps",
         )
         self.settings = pulumi.Output.all(args.namespace, secret.id, allowed.id).apply(
             lambda values: {
                 "namespace": str(values[0]),
                 "templates": {
-                    framework: template(FRAMEWORKS[framework], image)
+                    framework: template(FRAMEWORKS[framework], image, environment)
                     for framework, image in args.images.items()
                 },
             }
@@ -98,14 +99,19 @@ class TrainingJobs(pulumi.ComponentResource):
         self.register_outputs({"settings": self.settings})
 
 
-def template(framework: Framework, image: str) -> dict[str, Any]:
+def template(framework: Framework, image: str, environment: str) -> dict[str, Any]:
     """Return a job on two workers, without a name and without what they are told.
 
     Args:
         framework: its framework.
         image: image with that framework and `flight_training`.
+        environment: Secret in the jobs' namespace with the addresses and keys of S3 and MLflow.
     """
-    replica = {"replicas": 1, "restartPolicy": "Never", "template": _pod(framework, image)}
+    replica = {
+        "replicas": 1,
+        "restartPolicy": "Never",
+        "template": _pod(framework, image, environment),
+    }
     return {
         "apiVersion": "kubeflow.org/v1",
         "kind": framework.kind,
@@ -122,7 +128,7 @@ def template(framework: Framework, image: str) -> dict[str, Any]:
     }
 
 
-def _pod(framework: Framework, image: str) -> dict[str, Any]:
+def _pod(framework: Framework, image: str, environment: str) -> dict[str, Any]:
     return {
         "spec": {
             "automountServiceAccountToken": False,
@@ -134,7 +140,7 @@ def _pod(framework: Framework, image: str) -> dict[str, Any]:
                     "image": image,
                     "imagePullPolicy": "IfNotPresent",
                     "command": ["python3", "-m", "flight_training"],
-                    "envFrom": [{"secretRef": {"name": ENVIRONMENT}}],
+                    "envFrom": [{"secretRef": {"name": environment}}],
                     "securityContext": manifest_container_context(),
                     "resources": {
                         "requests": {"cpu": "250m", "memory": "512Mi"},

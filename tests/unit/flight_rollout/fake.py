@@ -93,7 +93,12 @@ class FakeKubectl:
             return [{"metadata": {"uid": str(cluster.pod)}}]
         if kind == "seldondeployment":
             return self._deployment(name)
-        return list(cluster.manifests.values())
+        key, _, value = words[1].removeprefix("--selector=").partition("=")
+        return [
+            body
+            for body in cluster.manifests.values()
+            if body["metadata"]["labels"].get(key) == value
+        ]
 
     def _gateway(self) -> dict[str, Any]:
         counts = dict.fromkeys(("replicas", "updatedReplicas", "availableReplicas"), 1)

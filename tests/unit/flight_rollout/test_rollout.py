@@ -1,27 +1,35 @@
 """The order of a rollout, and what a failed one leaves; engines are asked end to end."""
 
 from collections.abc import Callable
+from dataclasses import replace
+from typing import cast
 
 import pytest
 
 from flight_rollout import gateway, rollout
-from flight_rollout.engine import Version
+from flight_rollout.engine import ModelServer, Version
 from flight_rollout.errors import ServingError
-from flight_rollout.kubectl import Access
+from flight_rollout.kubectl import Access, Kubectl
 from flight_rollout.labelled_sample import Sample
 from flight_rollout.rollout import Share
-from tests.unit.flight_rollout.fake import ONE, SERVER, TWO, Cluster, sample
+from tests.unit.flight_rollout.fake import ONE, SERVER, TWO, Cluster, FakeKubectl, sample
 
 
-def _roll_out(*shares: tuple[Version, int], flights: Callable[[], Sample] = sample) -> list[str]:
+def _roll_out(
+    *shares: tuple[Version, int],
+    flights: Callable[[], Sample] = sample,
+    server: ModelServer = SERVER,
+    record: dict[str, str] | None = None,
+) -> list[str]:
     served = rollout.roll_out(
         [Share(version=version, percent=percent) for version, percent in shares],
-        [SERVER],
+        [server],
         access=Access(),
         sample=flights,
         say=lambda _line: None,
+        record=record,
     )
-    rollout.remove_others(served, [SERVER], access=Access())
+    rollout.remove_others(served, [server], access=Access())
     return [f"{each.version} {each.percent} %" for each in served]
 
 
@@ -46,8 +54,31 @@ def test_a_canary_gets_its_share_beside_the_champion(cluster: Cluster) -> None:
     _roll_out((ONE, 100))
     assert _roll_out((TWO, 20), (ONE, 80)) == ["2 20 %", "1 80 %"]
     assert cluster.serving() == {"1", "2"}
-    assert "  20% flight-delay-v2-" in cluster.routes["splits.conf"]
-    assert "  * flight-delay-v1-" in cluster.routes["splits.conf"]
+    splits = cluster.routes["splits.conf.flight-delay"]
+    assert "  20% flight-delay-v2-" in splits
+    assert "  * flight-delay-v1-" in splits
+
+
+def test_two_models_share_the_gateway_and_leave_each_other_alone(cluster: Cluster) -> None:
+    other = replace(SERVER, name="other", model="other model")
+    _roll_out((ONE, 100), record={"champion": "1"})
+    first = dict(cluster.routes)
+    _roll_out((ONE, 100), server=other, record={"champion": "7"})
+    assert first.items() < cluster.routes.items()
+    assert cluster.asked() == set(cluster.manifests)
+    second = {name: text for name, text in cluster.routes.items() if name not in first}
+    _roll_out((TWO, 100))
+    assert second.items() < cluster.routes.items()
+    assert cluster.asked() == set(cluster.manifests)
+    names = sorted(name.partition("-v")[0] for name in cluster.manifests)
+    assert names == ["flight-delay", "other"]
+    kubectl = cast(Kubectl, FakeKubectl(cluster, gateway.NAMESPACE))
+    assert gateway.read(kubectl).records == {
+        "flight-delay": {"champion": "1"},
+        "other": {"champion": "7"},
+    }
+    rollout.remove([other], access=Access())
+    assert cluster.serving() == {"2"}
 
 
 def test_what_fails_is_removed_and_what_served_serves_on(cluster: Cluster) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from flight_rollout import rollout
+from flight_pipeline.settings import NAME
 from mlops_platform import kserve_manifests
 from mlops_platform.kserve import KServe, KServeArgs
 from mlops_platform.kserve_manifests import KServeImages
@@ -151,4 +151,4 @@ def test_a_name_that_nothing_would_serve_is_refused(recorded: recording.Recorder
 
 
 def test_the_names_of_our_own_services_are_within_the_limit() -> None:
-    assert len(f"{rollout.NAME}-v100000-abcde") <= 52 - len("serving")
+    assert len(f"{NAME}-v100000-abcde") <= 52 - len("serving")

@@ -6,7 +6,6 @@ import pytest
 
 from mlops_stack.settings import SettingsError
 from mlops_toolchain import images
-from mlops_workloads import training_jobs
 from tests.unit import recording
 
 
@@ -31,7 +30,7 @@ def test_images_that_are_not_built_are_named_with_the_remedy(
 def test_jobs_are_told_where_data_and_models_are(monkeypatch: pytest.MonkeyPatch) -> None:
     recorded = _run(monkeypatch, built=True, trainingOperator="true")
     secret = recorded.named("training-jobs-environment").inputs
-    assert secret["metadata"]["name"] == training_jobs.ENVIRONMENT
+    assert secret["metadata"]["name"] == "flight-delay-training-environment"
     assert {
         "AWS_ENDPOINT_URL",
         "AWS_DEFAULT_REGION",

@@ -9,6 +9,7 @@ from flight_training.settings import Settings
 from mlops_workloads.training_jobs import template
 
 IMAGE = "docker.io/local/training:1"
+SECRET = "trial-environment"
 TRAINING = {
     "data": "s3://datasets/flights",
     "training_months": "1-3",
@@ -28,11 +29,11 @@ TRAINING = {
 def test_a_job_has_two_workers_of_the_framework(
     framework: str, replicas: str, names: set[str]
 ) -> None:
-    given = template(FRAMEWORKS[framework], IMAGE)
+    given = template(FRAMEWORKS[framework], IMAGE, SECRET)
     job = manifest("trial", Training(framework=framework, **TRAINING), given)
     assert job["kind"] == FRAMEWORKS[framework].kind
     assert job["metadata"]["name"] == "trial"
-    assert given == template(FRAMEWORKS[framework], IMAGE)
+    assert given == template(FRAMEWORKS[framework], IMAGE, SECRET)
     specs = job["spec"][replicas]
     assert set(specs) == names
     for spec in specs.values():
@@ -41,6 +42,7 @@ def test_a_job_has_two_workers_of_the_framework(
         # The operator refuses jobs whose container has another name.
         assert container["name"] == framework
         assert container["image"] == IMAGE
+        assert container["envFrom"] == [{"secretRef": {"name": SECRET}}]
         arguments = dict(zip(container["args"][::2], container["args"][1::2], strict=True))
         assert arguments["--framework"] == framework
         assert arguments["--job"] == "trial"
@@ -49,7 +51,7 @@ def test_a_job_has_two_workers_of_the_framework(
 
 
 def test_a_job_ends_and_its_pods_are_restricted() -> None:
-    job = template(FRAMEWORKS["pytorch"], IMAGE)
+    job = template(FRAMEWORKS["pytorch"], IMAGE, SECRET)
     policy = job["spec"]["runPolicy"]
     assert policy["backoffLimit"] == 0
     assert policy["activeDeadlineSeconds"] > 0
@@ -65,6 +67,6 @@ def test_a_job_ends_and_its_pods_are_restricted() -> None:
 
 def test_a_network_that_another_step_judges_is_told_no_month() -> None:
     training = Training(framework="pytorch", **{**TRAINING, "evaluation_month": None})
-    job = manifest("trial", training, template(FRAMEWORKS["pytorch"], IMAGE))
+    job = manifest("trial", training, template(FRAMEWORKS["pytorch"], IMAGE, SECRET))
     pod = job["spec"]["pytorchReplicaSpecs"]["Master"]["template"]["spec"]
     assert "--evaluation-month" not in pod["containers"][0]["args"]
