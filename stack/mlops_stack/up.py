@@ -3,7 +3,15 @@
 import time
 from pathlib import Path
 
-from mlops_stack import gone, lasting, ownership, report, serving_state, volume_sizes
+from mlops_stack import (
+    gone,
+    lasting,
+    ownership,
+    report,
+    serving_state,
+    stack_images,
+    volume_sizes,
+)
 from mlops_stack.keeping import archive, at_rest
 from mlops_stack.keeping.archive import Archive, Manifest
 from mlops_stack.kubernetes_version import build_for
@@ -35,6 +43,7 @@ def up(stack: Stack, *, started: float, restore: Path | None = None, replace: st
         PredictError: everything is up, but a model server does not answer.
         PulumiError: Pulumi failed; it has said why.
         RepairError: what MLflow's registry says does not serve.
+        StackImagesError: an image that the stack needs could not be built.
         SettingsError: the stack's configuration is wrong, or has no place for an export, or its
             cluster's Kubernetes cannot be built.
     """
@@ -50,6 +59,7 @@ def up(stack: Stack, *, started: float, restore: Path | None = None, replace: st
         volume_sizes.refuse_smaller(settings, stack.resources())
     kept = archive.read(restore) if restore else None
     check_restore(settings, kept)
+    stack_images.build_for(stack, settings)
     gone.drop(stack, allowed=lasting.names(replace))
     if kept:
         _restored(stack, *kept)
@@ -129,7 +139,7 @@ def _plan(stack: Stack, replace: str) -> None:
     """
     with report.phase(f"planning, stack {stack.name}"):
         # With nothing protected: the engine would stop at the first loss, and not say why.
-        stack.ensure(replace=lasting.EVERYTHING)
+        stack.ensure(replace=lasting.EVERYTHING, **stack_images.configuration(stack))
         found = stack.preview_events()
     planned = plan.read(stack.name, found.events)
     if not found.succeeded and not lasting.only_protected(planned.errors):
@@ -138,7 +148,7 @@ def _plan(stack: Stack, replace: str) -> None:
 
 
 def _update(stack: Stack, **values: str) -> None:
-    stack.ensure(**values)
+    stack.ensure(**stack_images.configuration(stack), **values)
     # Policies judge each resource before it is made. A preview of a cluster that is half made
     # tells nothing that the update does not, and costs as long as an update without changes.
     stack.run("up", "--yes", "--skip-preview", *stack.policies())

@@ -51,6 +51,15 @@ def is_there(name: str) -> bool:
     return is_built(_ARTEFACTS[name])
 
 
+def artefact(name: str) -> str:
+    """Return the name by which the toolchain builds an image.
+
+    Raises:
+        KeyError: the toolchain has no such image.
+    """
+    return _ARTEFACTS[name].name
+
+
 def archive(wanted: str) -> Path:
     """Return the OCI archive of an image given by its full name.
 

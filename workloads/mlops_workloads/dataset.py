@@ -42,12 +42,17 @@ class DatasetProvider(ResourceProvider):
         """Upload every file, and the mark of completeness last.
 
         Raises:
-            DatasetNotBuiltError: there is nothing to upload.
+            DatasetNotBuiltError: the toolchain has not made that version of the data set.
         """
         # The folder is found where the work is done, so that no path enters the state.
-        from mlops_toolchain import layout  # noqa: PLC0415
+        from mlops_toolchain import datasets  # noqa: PLC0415
+        from mlops_toolchain.errors import ToolchainError  # noqa: PLC0415
 
-        source = layout.dataset_dir()
+        name, _, version = props["prefix"].rpartition("/")
+        try:
+            source = datasets.folder(name, version)
+        except ToolchainError as error:
+            raise DatasetNotBuiltError(str(error)) from error
         files = sorted(source.rglob("*.parquet"))
         if not files:
             raise DatasetNotBuiltError(f"{source} holds no Parquet files; run `make toolchain`")
@@ -94,8 +99,8 @@ class DatasetArgs:
 
     Attributes:
         buckets: the stack's buckets; the data goes to `datasets`.
-        name: first part of the prefix.
-        version: content version, the second part of the prefix.
+        name: the toolchain's name of the data set, and the first part of the prefix.
+        version: its version, and the second part of the prefix.
     """
 
     buckets: Buckets

@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import Literal
 
-from mlops_stack import lasting, ownership, report
+from mlops_stack import lasting, ownership, report, stack_images
 from mlops_stack.previews import markdown, plan, summary, without_aws
 from mlops_stack.pulumi_cli import Stack
 
@@ -38,7 +38,7 @@ def preview(stack: Stack, *, form: Form, base: Path | None = None) -> bool:
             # What was only looked at leaves nothing behind.
             plugins.callback(stack.remove)
         # With nothing protected: the engine would stop at the first loss, and not say why.
-        stack.ensure(replace=lasting.EVERYTHING)
+        stack.ensure(replace=lasting.EVERYTHING, **stack_images.configuration(stack))
         variables: dict[str, str] = {}
         notes: tuple[str, ...] = ()
         if stack.aws_region() and not without_aws.aws_can_be_asked():

@@ -12,7 +12,7 @@ from mlops_stack.previews import costs, markdown, plan, summary
 from mlops_stack.previews.command import preview
 from mlops_stack.previews.plan import Operation, Plan
 from mlops_stack.pulumi_cli import Stack
-from mlops_toolchain import layout
+from mlops_toolchain import images, layout
 
 PULUMI = layout.bin_dir() / "pulumi"
 CHECKOUT = layout.checkout()
@@ -81,6 +81,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / ".toolchain/bin").symlink_to(layout.bin_dir())
     (tmp_path / ".venv").symlink_to(python)
     monkeypatch.setattr(layout, "checkout", lambda: tmp_path)
+    # Whose keys are those of sources that this project does not have.
+    monkeypatch.setattr(images, "is_there", lambda _: True)
     return tmp_path
 
 

@@ -2,33 +2,19 @@
 
 import json
 
-import pytest
-
-from mlops_stack.settings import SettingsError
-from mlops_toolchain import images
 from tests.unit import recording
 
 
-def _run(monkeypatch: pytest.MonkeyPatch, *, built: bool, **config: str) -> recording.Recorder:
-    monkeypatch.setattr(images, "is_there", lambda _: built)
+def _run(**config: str) -> recording.Recorder:
     return recording.program({"ephemeral": "true", **config})
 
 
-def test_it_is_off_unless_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert not _run(monkeypatch, built=False).of(":TrainingOperator")
+def test_it_is_off_unless_asked_for() -> None:
+    assert not _run().of(":TrainingOperator")
 
 
-def test_images_that_are_not_built_are_named_with_the_remedy(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    with pytest.raises(
-        SettingsError, match=r"pytorch-training, tensorflow-training.*make toolchain"
-    ):
-        _run(monkeypatch, built=False, trainingOperator="true")
-
-
-def test_jobs_are_told_where_data_and_models_are(monkeypatch: pytest.MonkeyPatch) -> None:
-    recorded = _run(monkeypatch, built=True, trainingOperator="true")
+def test_jobs_are_told_where_data_and_models_are() -> None:
+    recorded = _run(trainingOperator="true")
     secret = recorded.named("training-jobs-environment").inputs
     assert secret["metadata"]["name"] == "flight-delay-training-environment"
     assert {
@@ -40,8 +26,8 @@ def test_jobs_are_told_where_data_and_models_are(monkeypatch: pytest.MonkeyPatch
     } == set(secret["stringData"]["value"])
 
 
-def test_the_train_step_may_submit_what_it_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
-    recorded = _run(monkeypatch, built=True, trainingOperator="true")
+def test_the_train_step_may_submit_what_it_is_given() -> None:
+    recorded = _run(trainingOperator="true")
     (role,) = [r for r in recorded.of(":Role") if r.name == "training-jobs-submitter-role"]
     assert role.inputs["metadata"]["namespace"] == "training"
     allowed = {

@@ -1,4 +1,4 @@
-"""The stack with and without the images of Kubeflow's UI, which no `up` waits for."""
+"""Kubeflow's UI is there as the settings say, whatever this machine has built."""
 
 import pytest
 
@@ -7,9 +7,9 @@ from mlops_toolchain import images
 from tests.unit import recording
 
 
-def _run(monkeypatch: pytest.MonkeyPatch, *, built: bool) -> recording.Recorder:
-    monkeypatch.setattr(images, "is_there", lambda _: built)
-    return recording.program({"ephemeral": "true"})
+@pytest.fixture(autouse=True)
+def nothing_built(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(images, "is_there", lambda _: False)
 
 
 def _images(found: recording.Recorder) -> list[str]:
@@ -17,8 +17,8 @@ def _images(found: recording.Recorder) -> list[str]:
     return list(cluster.inputs["images"])
 
 
-def test_the_ui_is_there_when_its_images_are(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = _run(monkeypatch, built=True)
+def test_the_ui_is_there_whatever_is_built() -> None:
+    found = recording.program({"ephemeral": "true"})
     assert len(found.of(":KubeflowPipelinesUi")) == 1
     deployed = [
         container["image"]
@@ -29,15 +29,15 @@ def test_the_ui_is_there_when_its_images_are(monkeypatch: pytest.MonkeyPatch) ->
     assert len(deployed) == 2
     names = {images.reference(name) for name in ("kubeflow-pipelines-ui", "grpcwebproxy")}
     assert set(deployed) == names
+    assert names <= set(_images(found))
 
 
-def test_the_stack_goes_without_until_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
-    with_ui = _run(monkeypatch, built=True)
-    without = _run(monkeypatch, built=False)
+def test_the_stack_goes_without_when_its_settings_say_so() -> None:
+    without = recording.program({"ephemeral": "true", "kubeflowUi": "false"})
     assert not without.of(":KubeflowPipelinesUi")
     assert len(without.of(":KubeflowPipelines")) == 1
-    # The node is not asked to import what nobody has built.
-    assert len(_images(with_ui)) - len(_images(without)) == 2
+    names = {images.reference(name) for name in ("kubeflow-pipelines-ui", "grpcwebproxy")}
+    assert not names & set(_images(without))
 
 
 def test_the_summary_says_how_to_get_it() -> None:

@@ -5,9 +5,8 @@ from typing import Any
 
 import pytest
 
-from mlops_stack.settings import SettingsError
 from mlops_stack.status import rows
-from mlops_toolchain import images, layout
+from mlops_toolchain import layout
 from tests.unit import recording
 from tests.unit.conftest import CHECKOUT
 
@@ -17,14 +16,13 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def _run(monkeypatch: pytest.MonkeyPatch, *, built: bool, **config: str) -> recording.Recorder:
-    monkeypatch.setattr(images, "is_there", lambda _: built)
+def _run(**config: str) -> recording.Recorder:
     return recording.program({"ephemeral": "true", **config})
 
 
 @pytest.fixture
-def recorded(monkeypatch: pytest.MonkeyPatch) -> recording.Recorder:
-    return _run(monkeypatch, built=True, notebooks="true", servingEngines="both")
+def recorded() -> recording.Recorder:
+    return _run(notebooks="true", servingEngines="both")
 
 
 def _pod(recorded: recording.Recorder) -> dict[str, Any]:
@@ -39,17 +37,10 @@ def _secret(recorded: recording.Recorder, name: str) -> dict[str, str]:
     return data
 
 
-def test_they_are_off_unless_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = _run(monkeypatch, built=False)
+def test_they_are_off_unless_asked_for() -> None:
+    found = _run()
     assert not found.of(":NotebookController")
     assert not found.of(":Notebook")
-
-
-def test_images_that_are_not_built_are_named_with_the_remedy(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    with pytest.raises(SettingsError, match=r"notebook-controller, notebook.*make toolchain"):
-        _run(monkeypatch, built=False, notebooks="true")
 
 
 def test_the_pod_is_restricted(recorded: recording.Recorder) -> None:

@@ -28,9 +28,10 @@ def test_every_layer_is_there(stack: recording.Recorder) -> None:
         "mlops:infra:Buckets",
         "mlops:platform:Mlflow",
         "mlops:platform:KubeflowPipelines",
+        "mlops:platform:KubeflowPipelinesUi",
         "mlops:platform:MariaDb",
         "mlops:workloads:FlightDelayPipeline",
-    } | {kind for kind in found if kind == "mlops:platform:KubeflowPipelinesUi"}
+    }
     assert all(TOKEN.match(token) for token in found)
 
 
@@ -179,6 +180,28 @@ def test_kind_is_a_resource_of_its_own() -> None:
     found = recording.program({"clusterProvider": "kind"})
     assert [r.inputs["name"] for r in found.of(":KindCluster")] == ["unit"]
     assert not found.of(":EmbeddedCluster")
+
+
+@pytest.mark.parametrize("provider", ["embedded", "kind"])
+def test_a_cluster_has_the_images_that_its_objects_name_and_no_other(provider: str) -> None:
+    found = recording.program(
+        {
+            "clusterProvider": provider,
+            "servingEngines": "both",
+            "trainingOperator": "true",
+            "notebooks": "true",
+        }
+    )
+    (node,) = [*found.of(":EmbeddedCluster"), *found.of(":KindCluster")]
+    named = {
+        reference
+        for resource in found.resources
+        if resource is not node
+        for reference in re.findall(
+            r"docker\.io/(?:local|library)/[a-z0-9-]+:[\w.-]+", json.dumps(resource.inputs)
+        )
+    }
+    assert set(node.inputs["images"]) == named
 
 
 def test_wrong_settings_stop_the_program_before_anything_is_registered() -> None:

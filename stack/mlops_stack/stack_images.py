@@ -1,0 +1,64 @@
+"""Images that a stack's settings ask for and that `make up` has not yet seen built.
+
+The program registers what the settings say, whatever this machine has built. What is not there is
+built here, before the update; only a new stack does not wait for Kubeflow's UI, which takes minutes
+and on which nothing depends.
+"""
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+from flight_training.job import FRAMEWORKS
+from mlops_stack.pulumi_cli import PulumiError, Stack
+from mlops_stack.settings import Settings
+from mlops_toolchain import images
+
+_UI: Final = ("kubeflow-pipelines-ui", "grpcwebproxy")
+_UI_TYPE: Final = "mlops:platform:KubeflowPipelinesUi"
+_NOTEBOOKS: Final = ("notebook-controller", "notebook")
+_TRAINING: Final = tuple(f"{framework}-training" for framework in FRAMEWORKS)
+
+
+class StackImagesError(PulumiError):
+    """An image that the stack needs could not be built; nothing was changed."""
+
+
+def configuration(stack: Stack) -> dict[str, str]:
+    """Return the settings by which the stack's next update differs from its file.
+
+    A stack that has Kubeflow's UI keeps it; one that has none gets it once its images are built.
+    """
+    if stack.provider() != "embedded" or not _missing(_UI) or stack.knows(_UI_TYPE):
+        return {}
+    return {"kubeflowUi": "false"}
+
+
+def build_for(stack: Stack, settings: Settings) -> None:
+    """Build the images that the stack's next update needs.
+
+    Raises:
+        StackImagesError: one could not be built.
+    """
+    if settings.cluster_provider != "embedded" or settings.layers != "all":
+        return
+    needed = [
+        *(_UI if settings.kubeflow_ui and not configuration(stack) else ()),
+        *(_NOTEBOOKS if settings.notebooks else ()),
+        *(_TRAINING if settings.training_operator else ()),
+    ]
+    missing = _missing(needed)
+    if not missing:
+        return
+    names = [images.artefact(name) for name in missing]
+    command = [sys.executable, "-m", "mlops_toolchain", "build", *names]
+    if subprocess.run(command, check=False).returncode:
+        raise StackImagesError(
+            f"stack {stack.name} needs the images {', '.join(missing)}, which could not be built; "
+            "the toolchain has said why"
+        )
+
+
+def _missing(names: Sequence[str]) -> list[str]:
+    return [name for name in names if not images.is_there(name)]
