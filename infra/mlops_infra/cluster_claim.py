@@ -4,11 +4,8 @@ It is written before every other object and removed after them. A stack that mee
 changes nothing.
 """
 
-import asyncio
-from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 import pulumi
 from pulumi.dynamic import (
@@ -20,6 +17,8 @@ from pulumi.dynamic import (
     UpdateResult,
 )
 
+from mlops_infra.cluster_client import ask
+
 if TYPE_CHECKING:
     from mlops_kubernetes.client import Client
 
@@ -28,9 +27,6 @@ _NAME: Final = "mlops-stack"
 _PATH: Final = f"{_COLLECTION}/{_NAME}"
 _IDENTITY_PATH: Final = "/api/v1/namespaces/kube-system"
 _MANAGER: Final = "mlops-platform"
-_REQUEST_SECONDS: Final = 10.0
-
-_T = TypeVar("_T")
 
 
 class ForeignClusterError(Exception):
@@ -76,7 +72,7 @@ def read(kubeconfig: str, *, context: str = "") -> Claim | None:
         KubeconfigError: the kubeconfig cannot be used.
         UnreachableError: there is no API server.
     """
-    return _ask(kubeconfig, context, _read)
+    return ask(kubeconfig, context, _read)
 
 
 def write(kubeconfig: str, claim: Claim, *, context: str = "", takeover: bool = False) -> None:
@@ -121,7 +117,7 @@ def write(kubeconfig: str, claim: Claim, *, context: str = "", takeover: bool = 
             _refuse_other(found, claim.stack_id)
         await client.apply(_PATH, body, manager=_MANAGER, force=True)
 
-    _ask(kubeconfig, context, work)
+    ask(kubeconfig, context, work)
 
 
 def identity(kubeconfig: str, *, context: str = "") -> str:
@@ -136,25 +132,7 @@ def identity(kubeconfig: str, *, context: str = "") -> str:
     async def work(client: "Client") -> str:
         return str((await client.get(_IDENTITY_PATH))["metadata"]["uid"])
 
-    return _ask(kubeconfig, context, work)
-
-
-def _ask(kubeconfig: str, context: str, work: Callable[["Client"], Awaitable[_T]]) -> _T:
-    # The plugin's client knows every form of kubeconfig; its httpx takes a moment to import.
-    from mlops_kubernetes import kubeconfig as kubeconfigs  # noqa: PLC0415
-    from mlops_kubernetes.client import Client  # noqa: PLC0415
-
-    async def run() -> _T:
-        access = kubeconfigs.load(kubeconfig, context=context)
-        client = Client(access, request_seconds=_REQUEST_SECONDS)
-        try:
-            return await work(client)
-        finally:
-            await client.close()
-
-    # A Pulumi program has a running event loop already.
-    with ThreadPoolExecutor(1) as thread:
-        return thread.submit(lambda: asyncio.run(run())).result()
+    return ask(kubeconfig, context, work)
 
 
 async def _read(client: "Client") -> Claim | None:
@@ -238,7 +216,7 @@ class ClusterClaimProvider(ResourceProvider):
                 await client.delete(_PATH, propagation="Background")
 
         try:
-            _ask(props["kubeconfig"], props["context"], work)
+            ask(props["kubeconfig"], props["context"], work)
         except UnreachableError as error:
             # Every object before it has been deleted, or was dropped with the cluster.
             print(f"the cluster's claim stays: {error}", flush=True)

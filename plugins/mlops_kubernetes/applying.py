@@ -4,11 +4,13 @@ Retried are a definition or namespace that is not there yet, a webhook or contro
 ready yet, an overloaded or restarting API server. Everything else is an answer.
 """
 
+import contextlib
 import re
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeVar
 
+from mlops_kubernetes import growing
 from mlops_kubernetes.cancellation import Cancellation
 from mlops_kubernetes.client import ApiError, Client, NotKubernetesError, UnreachableError
 from mlops_kubernetes.discovery import Location, UnknownKindError
@@ -122,6 +124,7 @@ async def apply(
     Raises:
         FieldConflictError: other field managers own some of the fields.
         ImmutableFieldError: the server does not let a field change.
+        OperationError: a volume claim is to grow, and its class does not let it.
         ApiError: the server refused for another reason.
         UnreachableError: there is no server.
     """
@@ -137,6 +140,12 @@ async def apply(
                 f"{error}. The field cannot change in place: run `pulumi up --replace URN`, or set "
                 "the resource option replace_on_changes for it"
             ) from error
+        if error.code == 403 and location.kind.kind == "PersistentVolumeClaim":
+            # The server's own words are better than none.
+            with contextlib.suppress(ApiError, UnreachableError):
+                why = await growing.refusal(client, location.path, growing.requested(body))
+                if why:
+                    raise OperationError(why) from error
         raise
 
 

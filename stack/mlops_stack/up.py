@@ -56,7 +56,12 @@ def up(stack: Stack, *, started: float, restore: Path | None = None, replace: st
 
         check_account(stack, region)
     if stack.exists():
-        volume_sizes.refuse_smaller(settings, stack.resources())
+        volume_sizes.check(
+            settings,
+            stack.resources(),
+            kubeconfig=lambda: str(stack.outputs().get("kubeconfig") or ""),
+            context=settings.kube_context,
+        )
     kept = archive.read(restore) if restore else None
     check_restore(settings, kept)
     stack_images.build_for(stack, settings)

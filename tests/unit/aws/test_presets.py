@@ -80,6 +80,7 @@ def test_another_owner_or_expiry_changes_no_class_of_volumes() -> None:
 @pytest.mark.parametrize(("ephemeral", "policy"), [("true", "Delete"), ("false", "Retain")])
 def test_volumes_of_a_lasting_stack_outlive_their_claims(ephemeral: str, policy: str) -> None:
     (found,) = _lasting(ephemeral=ephemeral).of(":StorageClass")
+    assert found.inputs["allowVolumeExpansion"] is True
     assert found.inputs["reclaimPolicy"] == policy
 
 
