@@ -19,6 +19,11 @@ export PYTHONUTF8 = 1
 export UV = $(or $(MLOPS_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/mlops-platform)/uv/0.13.9/bin/uv
 PYTHON = .venv/bin/python
 STACK_COMMAND = $(PYTHON) -m mlops_stack
+# What is given wrongly is refused before anything is built for it.
+UP = $(STACK_COMMAND) up --stack "$$GIVEN_STACK" --replace "$$GIVEN_REPLACE" $(if $(GIVEN_RESTORE),--restore "$$GIVEN_RESTORE")
+PREVIEW = $(STACK_COMMAND) preview --stack "$$GIVEN_STACK" --format "$$GIVEN_FORMAT" $(if $(GIVEN_BASE),--base "$$GIVEN_BASE")
+ENVIRONMENT = $(PYTHON) -m mlops_stack.environments create --name "$$GIVEN_NAME" --ttl "$$GIVEN_TTL" \
+	--template "$$GIVEN_TEMPLATE" --keep "$$GIVEN_KEEP" $(if $(GIVEN_RESTORE),--restore "$$GIVEN_RESTORE")
 
 .DEFAULT_GOAL := help
 .PHONY: help up preview run status down backup refresh takeover toolchain toolchain-in-a-hurry toolchain-status cache-push env envs reap rehearse images predict train canary promote rollback
@@ -28,13 +33,17 @@ help: ## Show the commands
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
 
 up: started := $(shell date +%s)
-up: toolchain-in-a-hurry ## From whatever there is to a stack that answers [STACK=dev RESTORE=folder REPLACE=resource]
-	@$(STACK_COMMAND) up --stack "$$GIVEN_STACK" --started $(started) --replace "$$GIVEN_REPLACE" $(if $(GIVEN_RESTORE),--restore "$$GIVEN_RESTORE")
+up: bootstrap ## From whatever there is to a stack that answers [STACK=dev RESTORE=folder REPLACE=resource]
+	@$(UP) --check-only
+	@$(MAKE) --no-print-directory toolchain-in-a-hurry
+	@$(UP) --started $(started)
 
 # Beside a page for reviewers or machines, progress goes where errors go.
 preview: ## What `make up` would change [STACK=dev FORMAT=text|markdown|json BASE=file]
+	@$(MAKE) --no-print-directory bootstrap $(if $(filter text,$(GIVEN_FORMAT)),,>&2)
+	@$(PREVIEW) --check-only
 	@$(MAKE) --no-print-directory toolchain-in-a-hurry $(if $(filter text,$(GIVEN_FORMAT)),,>&2)
-	@$(STACK_COMMAND) preview --stack "$$GIVEN_STACK" --format "$$GIVEN_FORMAT" $(if $(GIVEN_BASE),--base "$$GIVEN_BASE")
+	@$(PREVIEW)
 
 run: ## Run the pipeline and follow it [MONTHS=1-3] [PARAMETERS="iterations=200 leaves=15"]
 	@$(STACK_COMMAND) run --stack "$$GIVEN_STACK" --months "$$GIVEN_MONTHS" --parameters "$$GIVEN_PARAMETERS"
@@ -69,9 +78,10 @@ takeover: bootstrap ## Give a cluster whose state is lost to this checkout's sta
 backup: bootstrap ## All of a stack's data to a folder; the stack goes on [STACK=dev TO=folder]
 	@$(STACK_COMMAND) backup --stack "$$GIVEN_STACK" --to "$$GIVEN_TO"
 
-env: toolchain-in-a-hurry ## An environment that expires: NAME=pr-123 TTL=4h [TEMPLATE=dev KEEP=all|models RESTORE=folder]
-	@$(PYTHON) -m mlops_stack.environments create --name "$$GIVEN_NAME" --ttl "$$GIVEN_TTL" --template "$$GIVEN_TEMPLATE" \
-		--keep "$$GIVEN_KEEP" $(if $(GIVEN_RESTORE),--restore "$$GIVEN_RESTORE")
+env: bootstrap ## An environment that expires: NAME=pr-123 TTL=4h [TEMPLATE=dev KEEP=all|models RESTORE=folder]
+	@$(ENVIRONMENT) --check-only
+	@$(MAKE) --no-print-directory toolchain-in-a-hurry
+	@$(ENVIRONMENT)
 
 envs: ## List the environments, and the time each has left [FORMAT=json]
 	@$(PYTHON) -m mlops_stack.environments list --format "$$GIVEN_FORMAT"

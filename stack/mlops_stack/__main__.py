@@ -72,6 +72,11 @@ def main() -> int:
         default="",
         help="resources whose data a lasting stack may lose, separated by commas; * for all",
     )
+    parser.add_argument(
+        "--check-only",
+        action="store_true",
+        help="of up and preview: only refuse what is given wrongly, before anything is built",
+    )
     # Intermixed: parameters come after options.
     arguments = parser.parse_intermixed_args()
     if arguments.command == "env":
@@ -161,6 +166,9 @@ def _images(push: str) -> int:
 
 def _run(arguments: argparse.Namespace, stack: "Stack") -> int:
     done = True
+    if arguments.check_only:
+        _check(stack, arguments)
+        return 0
     match arguments.command:
         case "up":
             done = _up(stack, arguments)
@@ -202,6 +210,15 @@ def _run(arguments: argparse.Namespace, stack: "Stack") -> int:
         case _:
             _serve(stack, arguments)
     return 0 if done else 1
+
+
+def _check(stack: "Stack", arguments: argparse.Namespace) -> None:
+    from mlops_stack import checks  # noqa: PLC0415
+
+    if arguments.command == "preview":
+        checks.preview(stack, base=arguments.base)
+    else:
+        checks.up(stack, restore=arguments.restore)
 
 
 def _serve(stack: "Stack", arguments: argparse.Namespace) -> None:

@@ -30,10 +30,26 @@ def build_for(name: str, settings: Settings) -> None:
     Raises:
         KubernetesVersionError: it cannot be built.
     """
-    if settings.cluster_provider != "embedded":
-        return
+    if settings.cluster_provider == "embedded":
+        build(wanted_version(name, settings))
+
+
+def wanted_version(name: str, settings: Settings) -> str:
+    """Return the version that a stack's embedded cluster has or asks for."""
     named = None if settings.kubernetes_version == AUTO_VERSION else settings.kubernetes_version
-    build(held_version(name) or named or kubernetes.DEFAULT)
+    return held_version(name) or named or kubernetes.DEFAULT
+
+
+def artefact_names(version: str) -> tuple[str, ...]:
+    """Return what a node of a version needs beside the toolchain's usual artefacts.
+
+    Raises:
+        KubernetesVersionError: the toolchain makes no such version.
+    """
+    try:
+        return kubernetes.artefact_names(version)
+    except ToolchainError as error:
+        raise KubernetesVersionError(str(error)) from error
 
 
 def build(version: str) -> None:
@@ -42,10 +58,7 @@ def build(version: str) -> None:
     Raises:
         KubernetesVersionError: it cannot be built.
     """
-    try:
-        names = kubernetes.artefact_names(version)
-    except ToolchainError as error:
-        raise KubernetesVersionError(str(error)) from error
+    names = artefact_names(version)
     if not names:
         return
     command = [sys.executable, "-m", "mlops_toolchain", "build", *names]

@@ -109,6 +109,11 @@ class Stack:
         pending = [operation["resource"] for operation in state.get("pending_operations") or []]
         return any(found["type"] == kind for found in [*(state.get("resources") or []), *pending])
 
+    @property
+    def own_file(self) -> Path:
+        """The file of the stack's name, which need not exist."""
+        return self._source
+
     def file(self) -> Path:
         """Return the file that configures the stack: its own, or that of an environment's template.
 

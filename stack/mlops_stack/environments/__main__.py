@@ -29,11 +29,21 @@ def main() -> int:
     making.add_argument("--template", default="dev")
     making.add_argument("--keep", default="", help="what to export before it is destroyed")
     making.add_argument("--restore", type=Path, help="folder of an export to begin with")
+    making.add_argument("--check-only", action="store_true", help="only refuse what is wrong")
     commands.add_parser("list").add_argument("--format", default="text", choices=["text", "json"])
     commands.add_parser("reap").add_argument("--keep", default="", help="what to export first")
     arguments = parser.parse_args()
     try:
         match arguments.command:
+            case "create" if arguments.check_only:
+                creation.check(
+                    arguments.name,
+                    arguments.ttl,
+                    arguments.template,
+                    keep=arguments.keep,
+                    restore=arguments.restore,
+                )
+                done = True
             case "create":
                 done = creation.create(
                     arguments.name,

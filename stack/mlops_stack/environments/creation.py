@@ -11,11 +11,34 @@ from mlops_stack.environments import records
 from mlops_stack.environments.smoke_test import smoke_test
 from mlops_stack.environments.templates import refuse_lasting, template_settings
 from mlops_stack.keeping import archive, choice
+from mlops_stack.kubernetes_version import artefact_names, wanted_version
 from mlops_stack.lifetime import check_name, parse_ttl
 from mlops_stack.locks import working_on
 from mlops_stack.pulumi_cli import PulumiError, Stack
-from mlops_stack.settings import SettingsError
+from mlops_stack.settings import Settings, SettingsError
 from mlops_stack.up import check_restore, up
+
+
+def check(
+    name: str, ttl: str, template: str, *, keep: str = "", restore: Path | None = None
+) -> Settings:
+    """Refuse what cannot make an environment, and return the template's settings.
+
+    Needs neither the toolchain nor a cluster. The arguments are those of `create`.
+
+    Raises:
+        SettingsError: name, time to live, template or what to keep is refused.
+        ArchiveError: the export is refused.
+    """
+    check_name(name)
+    parse_ttl(ttl)
+    settings = template_settings(template)
+    choice.choose(keep, settings.keep)
+    refuse_lasting(name)
+    if settings.cluster_provider == "embedded":
+        artefact_names(wanted_version(name, settings))
+    check_restore(settings, archive.look(restore) if restore else None)
+    return settings
 
 
 def create(
@@ -39,11 +62,8 @@ def create(
         BusyError: another command works on it.
     """
     started = time.time()
-    check_name(name)
-    lifetime = parse_ttl(ttl)
-    settings = template_settings(template)
-    kept = choice.choose(keep, settings.keep)
-    refuse_lasting(name)
+    settings = check(name, ttl, template, keep=keep, restore=restore)
+    lifetime, kept = parse_ttl(ttl), choice.choose(keep, settings.keep)
     check_restore(settings, archive.read(restore) if restore else None)
     with working_on(name, "make env"):
         stack = Stack(name, template=template)

@@ -276,13 +276,7 @@ class Archive:
         Raises:
             ArchiveError: one is not what was exported.
         """
-        whole = {self.database: manifest.database.content}
-        if manifest.index:
-            whole[self.index] = manifest.index.content
-        if manifest.kubeflow:
-            whole[self.kubeflow] = manifest.kubeflow.content
-        whole |= {self.home(home): home.content for home in manifest.homes}
-        for path, content in whole.items():
+        for path, content in self.whole_files(manifest).items():
             _check(path, content)
         # Each content once, however many objects share it. Its name is its checksum.
         for path in sorted((self.folder / "objects").glob("*")):
@@ -291,6 +285,15 @@ class Archive:
         for found in self.objects(manifest):
             if found.content and _size(self.object(found.content)) != found.content.bytes:
                 _check(self.object(found.content), found.content)
+
+    def whole_files(self, manifest: Manifest) -> dict[Path, Content]:
+        """Return what each file must hold, but for the contents of objects."""
+        whole = {self.database: manifest.database.content}
+        if manifest.index:
+            whole[self.index] = manifest.index.content
+        if manifest.kubeflow:
+            whole[self.kubeflow] = manifest.kubeflow.content
+        return whole | {self.home(home): home.content for home in manifest.homes}
 
     def finish(self, manifest: Manifest) -> None:
         """Write the manifest: from then on the folder is an export, whatever becomes of the power.
@@ -388,6 +391,17 @@ def read(folder: Path) -> tuple[Archive, Manifest]:
     Raises:
         ArchiveError: it is no export, or not whole.
     """
+    archive, manifest = look(folder)
+    archive.check(manifest)
+    return archive, manifest
+
+
+def look(folder: Path) -> tuple[Archive, Manifest]:
+    """Return an export whose large files are there with their sizes; none of them is read.
+
+    Raises:
+        ArchiveError: it is no export, or one of them is missing or has another size.
+    """
     file = folder / _MANIFEST
     try:
         manifest = Manifest.model_validate_json(file.read_bytes())
@@ -399,7 +413,9 @@ def read(folder: Path) -> tuple[Archive, Manifest]:
     except ValidationError as error:
         raise ArchiveError(_unknown(file, error)) from error
     archive = Archive(folder)
-    archive.check(manifest)
+    for path, content in archive.whole_files(manifest).items():
+        if _size(path) != content.bytes:
+            _check(path, content)
     return archive, manifest
 
 
