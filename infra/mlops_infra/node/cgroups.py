@@ -11,13 +11,15 @@ simulated tree only, not on a running v2 machine.
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from mlops_infra.node.errors import TeardownError
 
 PREFIX = "mlops-"
+STILL_SECONDS = 30.0
+MOST_SECONDS = 300.0
 REQUIRED_CONTROLLERS = ("cpu", "cpuset", "memory", "pids")
 _V1_ONLY_CONTROLLERS = ("cpuacct", "devices", "freezer")
 _MOUNTINFO = Path("/proc/self/mountinfo")
@@ -160,11 +162,19 @@ class ClusterCgroups:
                 return int(dict(line.split() for line in text.splitlines()).get(field, 0))
         return 0
 
-    def kill(self, *, seconds: float = 5.0) -> None:
-        """End every process of the cluster, the node's first one first."""
-        deadline = time.monotonic() + seconds
+    def kill(self, *, still: float = STILL_SECONDS, most: float = MOST_SECONDS) -> None:
+        """End every process of the cluster, the node's first one first.
+
+        Args:
+            still: seconds that may pass without one that ends. A loaded machine takes its time.
+            most: seconds that it may take in all.
+
+        Raises:
+            TeardownError: processes do not end.
+        """
+        patience = _Patience(still=still, most=most)
         while alive := {pid for pid in self.processes() if pid != os.getpid()}:
-            if time.monotonic() > deadline:
+            if patience.is_over(alive):
                 raise TeardownError(
                     f"processes of cluster {self.name} do not end: {sorted(alive)}. They wait for "
                     "the kernel; run the command again in a moment"
@@ -176,28 +186,54 @@ class ClusterCgroups:
                 _signal(pid, signal.SIGKILL)
             time.sleep(0.01)
 
-    def remove(self, *, seconds: float = 5.0) -> None:
+    def remove(self, *, still: float = STILL_SECONDS, most: float = MOST_SECONDS) -> None:
         """Remove every cgroup of the cluster, bottom-up, until none is left.
 
         A process that has joined one meanwhile is ended.
+
+        Args:
+            still: seconds that may pass without one that goes.
+            most: seconds that it may take in all.
+
+        Raises:
+            TeardownError: cgroups stay, or processes in them.
         """
-        deadline = time.monotonic() + seconds
+        patience = _Patience(still=still, most=most)
         while folders := self.existing():
-            self.kill(seconds=seconds)
+            self.kill(still=still, most=most)
             for folder in folders:
                 # A cgroup with a dying process can't be removed yet, one removed meanwhile is fine
                 try:
                     folder.rmdir()
                 except OSError:
                     continue
-            if not self.existing():
+            left = self.existing()
+            if not left:
                 return
-            if time.monotonic() > deadline:
+            if patience.is_over(left):
                 raise TeardownError(
                     f"cgroups of cluster {self.name} are still in use: "
-                    f"{', '.join(map(str, self.existing()))}. Run the command again in a moment"
+                    f"{', '.join(map(str, left))}. Run the command again in a moment"
                 )
             time.sleep(0.02)
+
+
+class _Patience:
+    """Waits for things to go for as long as some of them do, within a bound."""
+
+    def __init__(self, *, still: float, most: float) -> None:
+        self._still = still
+        self._end = time.monotonic() + most
+        self._deadline = time.monotonic() + still
+        self._left: frozenset[object] = frozenset()
+
+    def is_over(self, left: Iterable[object]) -> bool:
+        """Tell whether what is left will hardly go any more."""
+        now, seen = time.monotonic(), frozenset(left)
+        if self._left - seen:
+            self._deadline = now + self._still
+        self._left = seen
+        return now > min(self._deadline, self._end)
 
 
 def clusters_with_cgroups(mounted: tuple[Hierarchy, ...]) -> frozenset[str]:

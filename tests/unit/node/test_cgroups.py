@@ -1,4 +1,6 @@
 import os
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -105,7 +107,7 @@ def test_remove_is_bounded_and_says_what_is_in_use(tmp_path: Path) -> None:
     (root.path / "mlops-dev").mkdir()
     (root.path / "mlops-dev/busy").write_text("a real cgroup can't be removed while in use either")
     with pytest.raises(TeardownError, match="memory/mlops-dev"):
-        ClusterCgroups(name="dev", mounted=(root,)).remove(seconds=0.1)
+        ClusterCgroups(name="dev", mounted=(root,)).remove(still=0.1)
 
 
 def test_kill_is_bounded_and_names_what_does_not_end(tmp_path: Path) -> None:
@@ -114,7 +116,39 @@ def test_kill_is_bounded_and_names_what_does_not_end(tmp_path: Path) -> None:
     # A number above the kernel's limit: no process ever has it, and this list never empties
     (root.path / "mlops-dev/node/cgroup.procs").write_text("4194305\n")
     with pytest.raises(TeardownError, match="4194305"):
-        ClusterCgroups(name="dev", mounted=(root,)).kill(seconds=0.1)
+        ClusterCgroups(name="dev", mounted=(root,)).kill(still=0.1)
+
+
+def test_kill_goes_on_while_processes_end_and_not_for_ever(tmp_path: Path) -> None:
+    root = hierarchy(tmp_path / "pids", "pids")
+    (root.path / "mlops-dev/node").mkdir(parents=True)
+    listed = root.path / "mlops-dev/node/cgroup.procs"
+    cgroups = ClusterCgroups(name="dev", mounted=(root,))
+
+    def ending_slowly() -> threading.Thread:
+        """Processes of which one ends every 0.15 s; the kernel writes their list so."""
+
+        def run() -> None:
+            for count in range(6, -1, -1):
+                # Whole at once: a file that is being written would look empty
+                part = tmp_path / "part"
+                part.write_text("".join(f"{4194305 + number}\n" for number in range(count)))
+                part.replace(listed)
+                time.sleep(0.15)
+
+        thread = threading.Thread(target=run)
+        thread.start()
+        time.sleep(0.05)
+        return thread
+
+    thread = ending_slowly()
+    cgroups.kill(still=0.5)
+    thread.join()
+    assert cgroups.processes() == frozenset()
+    thread = ending_slowly()
+    with pytest.raises(TeardownError, match="4194305"):
+        cgroups.kill(still=0.5, most=0.3)
+    thread.join()
 
 
 def test_this_process_is_no_nodes_first_process(tmp_path: Path) -> None:
