@@ -244,6 +244,7 @@ if config.layers == "all":
                 cluster=cluster,
                 buckets=buckets,
                 namespace=kubeflow_pipelines.namespace,
+                store_keys=kubeflow_pipelines.store_keys,
                 images=kubeflow_ui_images and cluster.images(kubeflow_ui_images),
             ),
         )

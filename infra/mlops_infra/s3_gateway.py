@@ -1,12 +1,12 @@
 """S3 on the cluster: versitygw over a persistent volume."""
 
-import hashlib
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import pulumi
 import pulumi_kubernetes as kubernetes
 
+from mlops_infra import keys_digest
 from mlops_infra.cluster import Cluster
 from mlops_infra.credentials import Credentials
 from mlops_infra.pod_security import RESTRICTED_CONTAINER, restricted_pod
@@ -15,7 +15,6 @@ from mlops_infra.pod_security import RESTRICTED_CONTAINER, restricted_pod
 REGION = "us-east-1"
 _PORT = 7070
 _NAMESPACE = "object-storage"
-_KEYS_ANNOTATION = "mlops-platform/keys-digest"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,13 +76,11 @@ class S3Gateway(pulumi.ComponentResource):
             },
             opts=child,
         )
+        keys = {"ROOT_ACCESS_KEY": self.access_key, "ROOT_SECRET_KEY": self.secret_key}
         secret = kubernetes.core.v1.Secret(
             f"{name}-root",
             metadata={"namespace": namespace.metadata.name},
-            string_data={
-                "ROOT_ACCESS_KEY": self.access_key,
-                "ROOT_SECRET_KEY": self.secret_key,
-            },
+            string_data=keys,
             opts=child,
         )
         volume = kubernetes.core.v1.PersistentVolumeClaim(
@@ -105,10 +102,9 @@ class S3Gateway(pulumi.ComponentResource):
                 "strategy": {"type": "Recreate"},
                 "selector": {"match_labels": labels},
                 "template": {
-                    # The gateway reads its keys when it starts: other keys, other Pods.
                     "metadata": {
                         "labels": labels,
-                        "annotations": {_KEYS_ANNOTATION: self.secret_key.apply(_digest)},
+                        "annotations": keys_digest.annotations(keys_digest.digest(secret, keys)),
                     },
                     "spec": _pod(args, secret.metadata.name, volume.metadata.name),
                 },
@@ -140,10 +136,6 @@ class S3Gateway(pulumi.ComponentResource):
         # This machine's forwarded ports, where pods find themselves.
         forwarded = urlsplit(endpoint).hostname in ("127.0.0.1", "localhost", "::1")
         return self.cluster_endpoint if forwarded else endpoint
-
-
-def _digest(key: str) -> str:
-    return hashlib.sha256(key.encode()).hexdigest()[:16]
 
 
 def arguments(*, address: str, data: str) -> list[str]:

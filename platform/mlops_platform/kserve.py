@@ -7,6 +7,7 @@ from pathlib import Path
 import pulumi
 import pulumi_kubernetes as kubernetes
 
+from mlops_infra import keys_digest
 from mlops_infra.cluster import Cluster
 from mlops_platform import kserve_manifests, manifest_objects
 from mlops_platform.kserve_manifests import (
@@ -90,6 +91,7 @@ class KServe(pulumi.ComponentResource):
         )
         manifest_objects.register(f"{name}-limit", kserve_manifests.name_limit(), child)
         secrets: list[pulumi.Resource]
+        digests: dict[str, pulumi.Output[str]] = {}
         authority: pulumi.Output[str] | None = None
         if args.cert_manager:
             secrets = [
@@ -101,8 +103,8 @@ class KServe(pulumi.ComponentResource):
                 for manifest in kserve_manifests.certificate_requests(default)
             ]
         else:
-            secret, authority = self._certificate(name, system)
-            secrets = [secret]
+            secret, authority, digest = self._certificate(name, system)
+            secrets, digests = [secret], {WEBHOOK_SECRET: digest}
         configuration = manifest_objects.register(
             f"{name}-upstream",
             [manifest for manifest in objects if manifest["kind"] not in _PROGRAMS],
@@ -115,6 +117,7 @@ class KServe(pulumi.ComponentResource):
             pulumi.ResourceOptions(
                 parent=self, depends_on=[*secrets, *definitions, *configuration]
             ),
+            digests=digests,
         )
         # Before their program answers they would refuse what they are asked about.
         webhooks = manifest_objects.register(
@@ -141,21 +144,24 @@ class KServe(pulumi.ComponentResource):
 
     def _certificate(
         self, name: str, namespace: kubernetes.core.v1.Namespace
-    ) -> tuple[kubernetes.core.v1.Secret, pulumi.Output[str]]:
+    ) -> tuple[kubernetes.core.v1.Secret, pulumi.Output[str], pulumi.Output[str]]:
+        """Register the webhooks' certificate; return its Secret, its authority and its digest."""
         issued = WebhookCertificates(
             f"{name}-webhook-certificate",
             service=WEBHOOK_SERVICE,
             namespace=NAMESPACE,
             opts=pulumi.ResourceOptions(parent=self),
         )
+        values = {"tls.crt": issued.certificate, "tls.key": issued.private_key}
         secret = kubernetes.core.v1.Secret(
             f"{name}-webhook-certificate",
             metadata={"name": WEBHOOK_SECRET, "namespace": namespace.metadata.name},
             type="kubernetes.io/tls",
-            string_data={"tls.crt": issued.certificate, "tls.key": issued.private_key},
+            string_data=values,
             opts=pulumi.ResourceOptions(parent=self),
         )
-        return secret, issued.authority.apply(lambda pem: base64.b64encode(pem.encode()).decode())
+        authority = issued.authority.apply(lambda pem: base64.b64encode(pem.encode()).decode())
+        return secret, authority, keys_digest.digest(secret, values)
 
 
 def _custom(

@@ -6,6 +6,7 @@ from pathlib import Path
 import pulumi
 import pulumi_kubernetes as kubernetes
 
+from mlops_infra import keys_digest
 from mlops_infra.buckets import Buckets
 from mlops_infra.cluster import Cluster
 from mlops_platform import kubeflow_manifests, manifest_objects
@@ -59,12 +60,14 @@ class KubeflowPipelines(pulumi.ComponentResource):
         url: address of the API on this machine.
         cluster_url: address of the API for pods.
         runner: service account of the runs' steps.
+        store_keys: digest of the store's keys in its namespace; None where Pods have an identity.
     """
 
     namespace: pulumi.Output[str]
     url: pulumi.Output[str]
     cluster_url: str
     runner: str
+    store_keys: pulumi.Output[str] | None
 
     def __init__(
         self, name: str, args: KubeflowPipelinesArgs, opts: pulumi.ResourceOptions | None = None
@@ -90,31 +93,31 @@ class KubeflowPipelines(pulumi.ComponentResource):
         )
         self.namespace, self.runner = namespace.metadata.name, RUNNER
         database = args.database or self._database(name, args)
-        secrets = [
-            kubernetes.core.v1.Secret(
-                f"{name}-database",
-                metadata={"name": DATABASE_SECRET, "namespace": self.namespace},
-                string_data={"username": database.user, "password": database.password},
-                opts=child,
-            ),
-            kubernetes.core.v1.Secret(
-                f"{name}-metadata",
-                metadata={"name": METADATA_SECRET, "namespace": self.namespace},
-                string_data={METADATA_CONFIG: _metadata_config(database)},
-                opts=child,
-            ),
-        ]
-        if not args.buckets.store.keyless:
-            keys = kubernetes.core.v1.Secret(
-                f"{name}-object-store",
-                metadata={"name": STORE_SECRET, "namespace": self.namespace},
-                string_data={
-                    "accesskey": args.buckets.store.access_key,
-                    "secretkey": args.buckets.store.secret_key,
-                },
+        store = args.buckets.store
+        values = {
+            ("database", DATABASE_SECRET): {
+                "username": database.user,
+                "password": database.password,
+            },
+            ("metadata", METADATA_SECRET): {METADATA_CONFIG: _metadata_config(database)},
+        }
+        if not store.keyless:
+            values["object-store", STORE_SECRET] = {
+                "accesskey": store.access_key,
+                "secretkey": store.secret_key,
+            }
+        secrets: list[pulumi.Resource] = []
+        digests: dict[str, pulumi.Output[str]] = {}
+        for (purpose, secret_name), data in values.items():
+            secret = kubernetes.core.v1.Secret(
+                f"{name}-{purpose}",
+                metadata={"name": secret_name, "namespace": self.namespace},
+                string_data=data,
                 opts=child,
             )
-            secrets.append(keys)
+            secrets.append(secret)
+            digests[secret_name] = keys_digest.digest(secret, data)
+        self.store_keys = digests.get(STORE_SECRET)
         definitions = manifest_objects.register(
             f"{name}-definition",
             kubeflow_manifests.definitions(args.manifests / "cluster-scoped.yaml"),
@@ -135,6 +138,7 @@ class KubeflowPipelines(pulumi.ComponentResource):
             pulumi.ResourceOptions(
                 parent=self, depends_on=[*secrets, *definitions, *configuration]
             ),
+            digests=digests,
         )
         # It waits for the Deployments: an address nobody serves yet is of no use.
         service = kubernetes.core.v1.Service(

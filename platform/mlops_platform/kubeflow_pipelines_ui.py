@@ -6,6 +6,7 @@ from typing import Final
 import pulumi
 import pulumi_kubernetes as kubernetes
 
+from mlops_infra import keys_digest
 from mlops_infra.buckets import Buckets
 from mlops_infra.cluster import Cluster
 from mlops_infra.pod_security import RESTRICTED_CONTAINER, restricted_pod
@@ -40,12 +41,14 @@ class KubeflowPipelinesUiArgs:
         cluster: where it runs.
         buckets: where runs keep the artifacts that it shows.
         namespace: namespace of Kubeflow Pipelines, which holds the Secret with the store's keys.
+        store_keys: their digest; None where Pods have an identity instead.
         images: the project's own images, or None for upstream's published ones.
     """
 
     cluster: Cluster
     buckets: Buckets
     namespace: pulumi.Input[str]
+    store_keys: pulumi.Input[str] | None
     images: KubeflowUiImages | None
 
 
@@ -89,6 +92,7 @@ class KubeflowPipelinesUi(pulumi.ComponentResource):
                 "automount_service_account_token": True,
             },
             {"app": "ml-pipeline-ui"},
+            *((args.store_keys,) if args.store_keys is not None else ()),
         )
         service = kubernetes.core.v1.Service(
             f"{name}-service",
@@ -105,7 +109,11 @@ class KubeflowPipelinesUi(pulumi.ComponentResource):
         self.register_outputs({"url": self.url})
 
     def _deploy(
-        self, part: str, pod: kubernetes.core.v1.PodSpecArgsDict, labels: dict[str, str]
+        self,
+        part: str,
+        pod: kubernetes.core.v1.PodSpecArgsDict,
+        labels: dict[str, str],
+        *digests: pulumi.Input[str],
     ) -> kubernetes.apps.v1.Deployment:
         return kubernetes.apps.v1.Deployment(
             f"{self._name}-{part}",
@@ -113,7 +121,13 @@ class KubeflowPipelinesUi(pulumi.ComponentResource):
             spec={
                 "replicas": 1,
                 "selector": {"match_labels": labels},
-                "template": {"metadata": {"labels": labels}, "spec": pod},
+                "template": {
+                    "metadata": {
+                        "labels": labels,
+                        "annotations": keys_digest.annotations(*digests),
+                    },
+                    "spec": pod,
+                },
             },
             opts=self._child,
         )

@@ -11,6 +11,8 @@ from typing import Any, Final
 import pulumi
 import pulumi_kubernetes as kubernetes
 
+from mlops_infra import keys_digest
+
 _CLASSES: Final[Mapping[tuple[str, str], Callable[..., pulumi.Resource]]] = {
     ("v1", "ConfigMap"): kubernetes.core.v1.ConfigMap,
     ("v1", "Service"): kubernetes.core.v1.Service,
@@ -50,7 +52,11 @@ class UnknownKindError(Exception):
 
 
 def register(
-    prefix: str, manifests: Sequence[Mapping[str, Any]], opts: pulumi.ResourceOptions
+    prefix: str,
+    manifests: Sequence[Mapping[str, Any]],
+    opts: pulumi.ResourceOptions,
+    *,
+    digests: Mapping[str, pulumi.Input[str]] | None = None,
 ) -> list[pulumi.Resource]:
     """Register each manifest as `PREFIX-KIND-NAME`.
 
@@ -58,6 +64,8 @@ def register(
         prefix: begin of the resources' names.
         manifests: objects as in YAML.
         opts: options of each.
+        digests: of Secrets that are no manifests, by name: Pods that read one start anew with other
+            keys.
 
     Raises:
         UnknownKindError: before anything is registered.
@@ -71,7 +79,7 @@ def register(
     return [
         _CLASSES[manifest["apiVersion"], manifest["kind"]](
             f"{prefix}-{manifest['kind'].lower()}-{manifest['metadata']['name']}",
-            **_arguments(manifest),
+            **_arguments(keys_digest.marked(manifest, digests or {})),
             opts=opts,
         )
         for manifest in manifests

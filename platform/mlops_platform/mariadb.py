@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_kubernetes as kubernetes
 
+from mlops_infra import keys_digest
 from mlops_infra.cluster import Cluster
 from mlops_infra.credentials import Credentials
 from mlops_infra.pod_security import RESTRICTED_CONTAINER, restricted_pod
@@ -76,10 +77,11 @@ class MariaDb(pulumi.ComponentResource):
             "app.kubernetes.io/part-of": "mlops-platform",
         }
         credentials = Credentials(f"{name}-credentials", opts=child)
+        account = {"MYSQL_USER": _USER, "MYSQL_PASSWORD": credentials.secret_key}
         secret = kubernetes.core.v1.Secret(
             f"{name}-account",
             metadata={"namespace": args.namespace},
-            string_data={"MYSQL_USER": _USER, "MYSQL_PASSWORD": credentials.secret_key},
+            string_data=account,
             opts=child,
         )
         volume = kubernetes.core.v1.PersistentVolumeClaim(
@@ -101,7 +103,10 @@ class MariaDb(pulumi.ComponentResource):
                 "strategy": {"type": "Recreate"},
                 "selector": {"match_labels": labels},
                 "template": {
-                    "metadata": {"labels": labels},
+                    "metadata": {
+                        "labels": labels,
+                        "annotations": keys_digest.annotations(keys_digest.digest(secret, account)),
+                    },
                     "spec": _pod(args, secret.metadata.name, volume.metadata.name),
                 },
             },

@@ -6,6 +6,7 @@ from pathlib import Path
 import pulumi
 import pulumi_kubernetes as kubernetes
 
+from mlops_infra import keys_digest
 from mlops_infra.buckets import EXPIRING, Buckets
 from mlops_infra.cluster import Cluster
 from mlops_infra.pod_security import RESTRICTED_CONTAINER, restricted_pod
@@ -80,19 +81,20 @@ class Mlflow(pulumi.ComponentResource):
             opts=child,
         )
         store = args.buckets.store
-        secret = (
-            None
-            if store.keyless
-            else kubernetes.core.v1.Secret(
+        secret: pulumi.Output[str] | None = None
+        digests: list[pulumi.Output[str]] = []
+        if not store.keyless:
+            keys = {
+                "AWS_ACCESS_KEY_ID": store.access_key,
+                "AWS_SECRET_ACCESS_KEY": store.secret_key,
+            }
+            made = kubernetes.core.v1.Secret(
                 f"{name}-object-store",
                 metadata={"namespace": namespace.metadata.name},
-                string_data={
-                    "AWS_ACCESS_KEY_ID": store.access_key,
-                    "AWS_SECRET_ACCESS_KEY": store.secret_key,
-                },
+                string_data=keys,
                 opts=child,
-            ).metadata.name.apply(str)
-        )
+            )
+            secret, digests = made.metadata.name.apply(str), [keys_digest.digest(made, keys)]
         volume = kubernetes.core.v1.PersistentVolumeClaim(
             f"{name}-database",
             metadata={"namespace": namespace.metadata.name},
@@ -112,7 +114,10 @@ class Mlflow(pulumi.ComponentResource):
                 "strategy": {"type": "Recreate"},
                 "selector": {"match_labels": labels},
                 "template": {
-                    "metadata": {"labels": labels},
+                    "metadata": {
+                        "labels": labels,
+                        "annotations": keys_digest.annotations(*digests),
+                    },
                     "spec": _pod(args, secret, volume.metadata.name),
                 },
             },

@@ -23,6 +23,8 @@ class ModelServer:
         log_rate: share of the predictions that it keeps, 0 to 1.
         name: the model's name in addresses and in Kubernetes. Its default is that of the stacks
             which release 0.1.0 made, whose outputs do not tell it.
+        keys: digest of the keys in the Secret, so that other keys are other servers; empty where
+            nobody says it.
     """
 
     engine: str
@@ -34,6 +36,7 @@ class ModelServer:
     log_bucket: str
     log_rate: float
     name: str = "flight-delay"
+    keys: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,6 +21,7 @@ MONTH, FLIGHTS = 5, 400
 _MODEL: Final = "mlops-platform/model"
 _VERSION: Final = "mlops-platform/version"
 _DIGEST: Final = "mlops-platform/rollout"
+_KEYS: Final = "mlops-platform/keys-digest"
 _DELETE_SECONDS: Final = 120
 
 
@@ -218,6 +219,9 @@ def _serve(
 
 def _manifest(server: ModelServer, version: Version) -> dict[str, Any]:
     body = ENGINES[server.engine].manifest(server, version)
+    if server.keys:
+        own = body["metadata"].get("annotations", {})
+        body["metadata"]["annotations"] = {**own, _KEYS: server.keys}
     digest = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()[:16]
     metadata = body["metadata"]
     labels = {_MODEL: server.name, _VERSION: version.number}

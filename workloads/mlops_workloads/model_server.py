@@ -9,6 +9,7 @@ import pulumi_kubernetes as kubernetes
 from flight_rollout import engine as serving
 from flight_rollout import inference_service, rollout
 from flight_rollout.engines import ENGINES
+from mlops_infra import keys_digest
 from mlops_infra.buckets import Buckets
 from mlops_infra.cluster import Cluster
 from mlops_workloads.deployer import Deployer
@@ -67,11 +68,12 @@ class ModelServer(pulumi.ComponentResource):
             pulumi.ResourceOptions.merge(args.cluster.object_options(), opts),
         )
         self.engine = args.engine
-        credentials = self._credentials(name, args)
+        credentials, keys = self._credentials(name, args)
         allowed = self._deployer_rights(name, args)
         self.settings = pulumi.Output.all(
             namespace=args.namespace,
             credentials=credentials,
+            keys=keys,
             bucket=args.buckets.artifacts,
             allowed=allowed.id,
         ).apply(lambda values: asdict(_settings(args, values)))
@@ -80,10 +82,19 @@ class ModelServer(pulumi.ComponentResource):
         )
         self.register_outputs({"settings": self.settings})
 
-    def _credentials(self, name: str, args: ModelServerArgs) -> pulumi.Output[str]:
-        """Register what a server reads the object store by, and return its name."""
+    def _credentials(
+        self, name: str, args: ModelServerArgs
+    ) -> tuple[pulumi.Output[str], pulumi.Output[str]]:
+        """Register what a server reads the object store by; return its name and its digest."""
         store, on_kserve = args.buckets.store, args.engine == "kserve"
         child = pulumi.ResourceOptions(parent=self)
+        values = {
+            "AWS_ACCESS_KEY_ID": store.access_key,
+            "AWS_SECRET_ACCESS_KEY": store.secret_key,
+            "AWS_ENDPOINT_URL": store.cluster_endpoint,
+            "AWS_DEFAULT_REGION": store.region,
+            "S3_VERIFY_SSL": "1" if store.secure else "0",
+        }
         secret = kubernetes.core.v1.Secret(
             f"{name}-object-store",
             metadata={
@@ -95,17 +106,12 @@ class ModelServer(pulumi.ComponentResource):
                 if on_kserve
                 else {},
             },
-            string_data={
-                "AWS_ACCESS_KEY_ID": store.access_key,
-                "AWS_SECRET_ACCESS_KEY": store.secret_key,
-                "AWS_ENDPOINT_URL": store.cluster_endpoint,
-                "AWS_DEFAULT_REGION": store.region,
-                "S3_VERIFY_SSL": "1" if store.secure else "0",
-            },
+            string_data=values,
             opts=child,
         )
+        keys = keys_digest.digest(secret, values)
         if not on_kserve:
-            return secret.metadata.name
+            return secret.metadata.name, keys
         account = kubernetes.core.v1.ServiceAccount(
             f"{name}-account",
             metadata={"name": f"{args.name}-object-store", "namespace": args.namespace},
@@ -113,7 +119,7 @@ class ModelServer(pulumi.ComponentResource):
             secrets=[{"name": secret.metadata.name}],
             opts=child,
         )
-        return account.metadata.name
+        return account.metadata.name, keys
 
     def _deployer_rights(self, name: str, args: ModelServerArgs) -> kubernetes.rbac.v1.RoleBinding:
         engine = ENGINES[args.engine]
@@ -149,4 +155,5 @@ def _settings(args: ModelServerArgs, values: dict[str, Any]) -> serving.ModelSer
         log_bucket=bucket,
         log_rate=args.log_rate,
         name=args.name,
+        keys=str(values["keys"]),
     )

@@ -7,6 +7,7 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes as kubernetes
 
+from mlops_infra import keys_digest
 from mlops_infra.buckets import Buckets
 from mlops_infra.cluster import Cluster
 from mlops_infra.credentials import Credentials
@@ -84,6 +85,9 @@ class Notebook(pulumi.ComponentResource):
             },
             opts=pulumi.ResourceOptions.merge(child, args.cluster.claim_options()),
         )
+        digest = keys_digest.digest(
+            environment, {**store_environment.keys(args.buckets), "token": token}
+        )
         notebook = kubernetes.apiextensions.CustomResource(
             f"{name}-server",
             api_version="kubeflow.org/v1",
@@ -94,8 +98,11 @@ class Notebook(pulumi.ComponentResource):
                 "labels": {"app.kubernetes.io/part-of": "mlops-platform"},
             },
             spec=pulumi.Output.all(
-                environment.metadata.name, secret.metadata.name, volume.metadata.name
-            ).apply(lambda names: {"template": {"spec": pod(name, args.image, *names)}}),
+                environment=environment.metadata.name,
+                secret=secret.metadata.name,
+                volume=volume.metadata.name,
+                digest=digest,
+            ).apply(lambda given: {"template": {"spec": pod(name, args.image, **given)}}),
             opts=child,
         )
         # The controller's own Service is for Pods alone.
@@ -120,7 +127,9 @@ class Notebook(pulumi.ComponentResource):
         self.register_outputs({"address": self.address})
 
 
-def pod(name: str, image: str, environment: str, secret: str, volume: str) -> dict[str, Any]:
+def pod(
+    name: str, image: str, *, environment: str, secret: str, volume: str, digest: str
+) -> dict[str, Any]:
     """Return the Pod of a Notebook, as in YAML.
 
     Args:
@@ -129,6 +138,7 @@ def pod(name: str, image: str, environment: str, secret: str, volume: str) -> di
         environment: Secret of its variables.
         secret: Secret of its token.
         volume: claim of its home.
+        digest: of the keys in both Secrets.
     """
     probe = {"tcpSocket": {"port": _PORT}}
     return {
@@ -143,7 +153,11 @@ def pod(name: str, image: str, environment: str, secret: str, volume: str) -> di
                 "imagePullPolicy": "IfNotPresent",
                 "command": ["notebook-start"],
                 "workingDir": _HOME,
-                "env": [{"name": "HOME", "value": _HOME}],
+                "env": [
+                    {"name": "HOME", "value": _HOME},
+                    # Other keys, another Pod: the controller lets a change of annotations be.
+                    {"name": "KEYS_DIGEST", "value": digest},
+                ],
                 "envFrom": [{"secretRef": {"name": environment}}],
                 "ports": [{"name": "notebook-port", "containerPort": _PORT, "protocol": "TCP"}],
                 "securityContext": manifest_container_context(),

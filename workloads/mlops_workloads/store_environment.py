@@ -26,19 +26,22 @@ def secret(
         opts: options of the resource.
     """
     store = buckets.store
-    keys = (
-        {}
-        if store.keyless
-        else {"AWS_ACCESS_KEY_ID": store.access_key, "AWS_SECRET_ACCESS_KEY": store.secret_key}
-    )
     return kubernetes.core.v1.Secret(
         name,
         metadata=metadata,
         string_data={
             "AWS_ENDPOINT_URL": store.cluster_endpoint,
             "AWS_DEFAULT_REGION": store.region,
-            **keys,
+            **keys(buckets),
             **addresses,
         },
         opts=opts,
     )
+
+
+def keys(buckets: Buckets) -> dict[str, pulumi.Output[str]]:
+    """Return the variables with the store's keys; nothing where Pods have an identity instead."""
+    store = buckets.store
+    if store.keyless:
+        return {}
+    return {"AWS_ACCESS_KEY_ID": store.access_key, "AWS_SECRET_ACCESS_KEY": store.secret_key}

@@ -64,7 +64,11 @@ def _run(
         ui = KubeflowPipelinesUi(
             "ui",
             KubeflowPipelinesUiArgs(
-                cluster=cluster, buckets=buckets, namespace=namespace.metadata.name, images=images
+                cluster=cluster,
+                buckets=buckets,
+                namespace=namespace.metadata.name,
+                store_keys="digest",
+                images=images,
             ),
         )
         ui.url.apply(urls.append)
