@@ -11,11 +11,11 @@ from pulumi.dynamic import (
     DiffResult,
     ReadResult,
     Resource,
-    ResourceProvider,
     UpdateResult,
 )
 
 from mlops_infra import object_store
+from mlops_infra.discreet_provider import DiscreetProvider
 from mlops_infra.object_store import Connection
 
 
@@ -31,7 +31,7 @@ def _connection(props: dict[str, Any]) -> Connection:
     return Connection(**{key: props[key] for key in _CONNECTION})
 
 
-class BucketProvider(ResourceProvider):
+class BucketProvider(DiscreetProvider):
     """Creates, configures, reads and deletes one bucket."""
 
     serialize_as_secret_always = False

@@ -13,11 +13,11 @@ from pulumi.dynamic import (
     DiffResult,
     ReadResult,
     Resource,
-    ResourceProvider,
     UpdateResult,
 )
 
 from mlops_infra.cluster_client import ask
+from mlops_infra.discreet_provider import DiscreetProvider
 
 if TYPE_CHECKING:
     from mlops_kubernetes.client import Client
@@ -159,7 +159,7 @@ def _refuse_other(found: Claim | None, stack_id: str) -> None:
         )
 
 
-class ClusterClaimProvider(ResourceProvider):
+class ClusterClaimProvider(DiscreetProvider):
     """Writes, compares and removes the ConfigMap."""
 
     serialize_as_secret_always = False

@@ -4,7 +4,9 @@ import secrets
 from typing import Any
 
 import pulumi
-from pulumi.dynamic import CreateResult, DiffResult, Resource, ResourceProvider
+from pulumi.dynamic import CreateResult, DiffResult, Resource
+
+from mlops_infra.discreet_provider import DiscreetProvider
 
 # Alphanumeric, because some S3 clients mangle keys that need escaping.
 _ALPHABET = "ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz23456789"
@@ -16,7 +18,7 @@ def _random(length: int) -> str:
     return "".join(secrets.choice(_ALPHABET) for _ in range(length))
 
 
-class _CredentialsProvider(ResourceProvider):
+class _CredentialsProvider(DiscreetProvider):
     """Generates at creation and never again; only a replacement gives new ones."""
 
     serialize_as_secret_always = False

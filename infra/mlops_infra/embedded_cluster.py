@@ -11,11 +11,11 @@ from pulumi.dynamic import (
     DiffResult,
     ReadResult,
     Resource,
-    ResourceProvider,
     UpdateResult,
 )
 
 from mlops_infra.cluster import ClusterAccess
+from mlops_infra.discreet_provider import DiscreetProvider
 
 _INPUTS = (
     "name",
@@ -33,7 +33,7 @@ class ImageNotBuiltError(pulumi.RunError):
     """The toolchain holds another version of an image than the program asks for."""
 
 
-class EmbeddedClusterProvider(ResourceProvider):
+class EmbeddedClusterProvider(DiscreetProvider):
     """Creates, restarts, changes, reads and deletes one embedded cluster.
 
     `diff` looks at the running cluster, not only at the inputs: after a reboot or a kill the next

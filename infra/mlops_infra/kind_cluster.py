@@ -18,11 +18,11 @@ from pulumi.dynamic import (
     DiffResult,
     ReadResult,
     Resource,
-    ResourceProvider,
     UpdateResult,
 )
 
 from mlops_infra.cluster import ClusterAccess
+from mlops_infra.discreet_provider import DiscreetProvider
 
 _OUTPUTS = ("kubeconfig", "node_address")
 _TIMEOUT_SECONDS = 600
@@ -143,12 +143,10 @@ def _address(node: dict[str, Any]) -> str:
 
 
 def _kubectl(kubeconfig: str, *words: str) -> str:
+    from mlops_kubernetes.memory_file import memory_file  # noqa: PLC0415
     from mlops_toolchain import layout  # noqa: PLC0415
 
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder, "kubeconfig")
-        file.touch(mode=0o600)
-        file.write_text(kubeconfig)
+    with memory_file(kubeconfig) as file:
         program = str(layout.bin_dir() / "kubectl")
         return _run(program, "--kubeconfig", str(file), "--request-timeout=10s", *words)
 
@@ -177,7 +175,7 @@ def _started(name: str) -> None:
             return
 
 
-class KindClusterProvider(ResourceProvider):
+class KindClusterProvider(DiscreetProvider):
     """Creates, starts, reads and deletes one kind cluster, and loads images into it."""
 
     serialize_as_secret_always = False

@@ -8,7 +8,9 @@ import uuid
 from typing import Any
 
 import pulumi
-from pulumi.dynamic import CreateResult, DiffResult, Resource, ResourceProvider
+from pulumi.dynamic import CreateResult, DiffResult, Resource
+
+from mlops_infra.discreet_provider import DiscreetProvider
 
 TYPE = "pulumi-python:dynamic/mlops:StackIdentity"
 NAME = "identity"
@@ -23,7 +25,7 @@ class OtherStackError(Exception):
     """The program was given another id than the stack's state holds."""
 
 
-class StackIdentityProvider(ResourceProvider):
+class StackIdentityProvider(DiscreetProvider):
     """Keeps what it was created with."""
 
     serialize_as_secret_always = False

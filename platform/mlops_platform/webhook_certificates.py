@@ -5,7 +5,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import pulumi
-from pulumi.dynamic import CreateResult, DiffResult, Resource, ResourceProvider, UpdateResult
+from pulumi.dynamic import CreateResult, DiffResult, Resource, UpdateResult
+
+from mlops_infra.discreet_provider import DiscreetProvider
 
 # The authority outlives its certificates, so that a renewal changes the certificate alone: the API
 # server trusts the new one before and after the webhook's pod has read it.
@@ -116,7 +118,7 @@ def expires(certificate: str) -> datetime:
     return x509.load_pem_x509_certificate(certificate.encode()).not_valid_after_utc
 
 
-class WebhookCertificatesProvider(ResourceProvider):
+class WebhookCertificatesProvider(DiscreetProvider):
     """Issues at creation, and renews what ends within 30 days."""
 
     serialize_as_secret_always = False

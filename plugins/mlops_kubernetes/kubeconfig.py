@@ -8,12 +8,13 @@ import base64
 import binascii
 import os
 import ssl
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 import yaml
+
+from mlops_kubernetes.memory_file import memory_file
 
 _SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 _SECTIONS: Final = ("clusters", "users", "contexts")
@@ -83,11 +84,9 @@ class Access:
 
 def load_client_certificate(context: ssl.SSLContext, certificate: str, key: str) -> None:
     """Add a client certificate, given as PEM text, to a TLS context."""
-    # The standard library reads them from files only; this one is private and gone at once.
-    with tempfile.NamedTemporaryFile("w", suffix=".pem") as file:
-        file.write(f"{certificate}\n{key}\n")
-        file.flush()
-        context.load_cert_chain(file.name)
+    # The standard library reads them from files only.
+    with memory_file(f"{certificate}\n{key}\n", "certificate") as file:
+        context.load_cert_chain(file)
 
 
 def load(kubeconfig: str, *, context: str = "", cluster: str = "") -> Access:

@@ -1,13 +1,12 @@
 """kubectl, on this machine with a stack's kubeconfig or in a Pod with its service account."""
 
 import json
+import os
 import re
 import subprocess
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 import urllib3
@@ -119,9 +118,13 @@ class Kubectl:
         if not self._access.kubeconfig:
             yield [*program, *words]
             return
-        with tempfile.TemporaryDirectory() as folder:
-            config = Path(folder, "kubeconfig")
-            config.touch(mode=0o600)
-            config.write_text(self._access.kubeconfig)
+        # In memory: a file would stay behind if this process was killed.
+        descriptor = os.memfd_create("kubeconfig", os.MFD_CLOEXEC)
+        try:
+            with os.fdopen(os.dup(descriptor), "w") as file:
+                file.write(self._access.kubeconfig)
+            config = f"/proc/{os.getpid()}/fd/{descriptor}"
             # Before the words: what follows `--` is another program's.
             yield [*program, f"--kubeconfig={config}", *words]
+        finally:
+            os.close(descriptor)

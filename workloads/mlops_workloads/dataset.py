@@ -9,12 +9,12 @@ from pulumi.dynamic import (
     DiffResult,
     ReadResult,
     Resource,
-    ResourceProvider,
     UpdateResult,
 )
 
 from mlops_infra import object_store
 from mlops_infra.buckets import Buckets
+from mlops_infra.discreet_provider import DiscreetProvider
 from mlops_infra.object_store import Connection
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class DatasetNotBuiltError(pulumi.RunError):
     """The toolchain has not made the data set on this machine."""
 
 
-class DatasetProvider(ResourceProvider):
+class DatasetProvider(DiscreetProvider):
     """Uploads a folder of Parquet files under a prefix that names their version."""
 
     serialize_as_secret_always = False

@@ -11,10 +11,10 @@ from pulumi.dynamic import (
     DiffResult,
     ReadResult,
     Resource,
-    ResourceProvider,
     UpdateResult,
 )
 
+from mlops_infra.discreet_provider import DiscreetProvider
 from mlops_workloads.pipelines_api import PipelinesApi
 
 
@@ -27,7 +27,7 @@ def _changed(olds: Mapping[str, Any], news: Mapping[str, Any], *names: str) -> l
     return [name for name in names if olds.get(name) != news.get(name)]
 
 
-class PipelineVersionProvider(ResourceProvider):
+class PipelineVersionProvider(DiscreetProvider):
     """Uploads; another content becomes another version, and earlier ones stay for their runs."""
 
     serialize_as_secret_always = False
@@ -108,7 +108,7 @@ class PipelineVersion(Resource, module="mlops", name="PipelineVersion"):
         )
 
 
-class RecurringRunProvider(ResourceProvider):
+class RecurringRunProvider(DiscreetProvider):
     """Kubeflow can pause and resume a schedule; anything else makes another one."""
 
     serialize_as_secret_always = False
@@ -193,7 +193,7 @@ class RecurringRun(Resource, module="mlops", name="RecurringRun"):
         )
 
 
-class PipelineRunProvider(ResourceProvider):
+class PipelineRunProvider(DiscreetProvider):
     """Starts a run and waits for it; the same version and parameters run once."""
 
     serialize_as_secret_always = False

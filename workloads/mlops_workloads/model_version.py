@@ -8,11 +8,11 @@ from pulumi.dynamic import (
     DiffResult,
     ReadResult,
     Resource,
-    ResourceProvider,
     UpdateResult,
 )
 
 from flight_rollout.registry import CHAMPION, Registry
+from mlops_infra.discreet_provider import DiscreetProvider
 
 _OUTPUTS = ("version", "run_id", "metrics")
 
@@ -43,7 +43,7 @@ def find_champion(tracking_uri: str, model: str) -> dict[str, Any] | None:
     }
 
 
-class ModelVersionProvider(ResourceProvider):
+class ModelVersionProvider(DiscreetProvider):
     """Looks the champion up; it neither makes nor removes anything."""
 
     serialize_as_secret_always = False

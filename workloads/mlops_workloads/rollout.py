@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import pulumi
-from pulumi.dynamic import CreateResult, DiffResult, Resource, ResourceProvider, UpdateResult
+from pulumi.dynamic import CreateResult, DiffResult, Resource, UpdateResult
 
 from flight_rollout import labelled_sample, promotion, rollout
 from flight_rollout.engine import ModelServer
 from flight_rollout.kubectl import Access
 from flight_rollout.registry import Registry
+from mlops_infra.discreet_provider import DiscreetProvider
 from mlops_toolchain import layout
 
 # What a rollout was of; another of these is rolled out again.
@@ -33,7 +34,7 @@ def sample() -> labelled_sample.Sample:
     )
 
 
-class RolloutProvider(ResourceProvider):
+class RolloutProvider(DiscreetProvider):
     """Lets serve what MLflow's registry says."""
 
     serialize_as_secret_always = False

@@ -7,11 +7,11 @@ namespace and is refused; kubectl reads them with the stack's own kubeconfig, on
 import json
 import re
 import subprocess
-import tempfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from mlops_kubernetes.memory_file import memory_file
 from mlops_toolchain import layout
 
 _NAMESPACE = "kubeflow"
@@ -32,10 +32,7 @@ def reader(kubeconfig: str) -> StepLogs:
 
 
 def _last_lines(kubeconfig: str, run: str, step: str, lines: int = 15) -> list[str]:
-    with tempfile.TemporaryDirectory() as folder:
-        config = Path(folder, "kubeconfig")
-        config.touch(mode=0o600)
-        config.write_text(kubeconfig)
+    with memory_file(kubeconfig) as config:
         selector = f"pipeline/runid={run}"
         try:
             found = _kubectl(config, "get", "pods", "--selector", selector, "--output", "json")

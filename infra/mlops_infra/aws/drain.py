@@ -7,7 +7,6 @@ controllers delete. If nodes and add-ons went first, those things would stay and
 import json
 import os
 import subprocess
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,7 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pulumi
-from pulumi.dynamic import CreateResult, Resource, ResourceProvider, UpdateResult
+from pulumi.dynamic import CreateResult, Resource, UpdateResult
+
+from mlops_infra.discreet_provider import DiscreetProvider
+from mlops_kubernetes.memory_file import memory_file
 
 _SECONDS = 300
 _PAUSE_SECONDS = 2
@@ -115,7 +117,7 @@ def _release(kubeconfig: Path, volume: str) -> None:
         raise DrainError(f"volume {volume} cannot be let go: {done.stderr.strip()}")
 
 
-class DrainProvider(ResourceProvider):
+class DrainProvider(DiscreetProvider):
     """Does nothing until it is deleted, and then waits."""
 
     serialize_as_secret_always = False
@@ -140,10 +142,7 @@ class DrainProvider(ResourceProvider):
         # The same variable drops the cluster's objects from the state.
         if os.environ.get(_UNREACHABLE, "").lower() in ("true", "1"):
             return
-        with tempfile.TemporaryDirectory() as folder:
-            file = Path(folder, "kubeconfig")
-            file.touch(mode=0o600)
-            file.write_text(props["kubeconfig"])
+        with memory_file(props["kubeconfig"]) as file:
             ask = _kubectl(file)
             # A state of before this key had no volumes that stay.
             if props.get("ephemeral"):

@@ -9,12 +9,13 @@ import datetime
 import http.client
 import json
 import ssl
-import tempfile
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
 import yaml
+
+from mlops_kubernetes.memory_file import memory_file
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,13 +41,10 @@ class ApiClient:
         self._timeout = timeout
         authority = base64.b64decode(cluster["certificate-authority-data"]).decode()
         self._tls = ssl.create_default_context(cadata=authority)
-        # The standard library reads certificates from files only: one with mode 0600, removed
-        # as soon as it is read
-        with tempfile.NamedTemporaryFile() as pair:
-            pair.write(base64.b64decode(user["client-certificate-data"]))
-            pair.write(base64.b64decode(user["client-key-data"]))
-            pair.flush()
-            self._tls.load_cert_chain(pair.name)
+        # The standard library reads certificates from files only
+        parts = ("client-certificate-data", "client-key-data")
+        with memory_file(b"".join(base64.b64decode(user[part]) for part in parts)) as pair:
+            self._tls.load_cert_chain(pair)
 
     def get(self, path: str, *, url: str = "") -> Answer:
         """GET; an API server that doesn't answer is an answer with status 0, not an error.

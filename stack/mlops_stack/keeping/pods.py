@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
+from mlops_kubernetes.memory_file import memory_file
 from mlops_stack.keeping.errors import KeepError
 from mlops_toolchain import layout
 
@@ -133,10 +134,7 @@ class Pods:
 @contextlib.contextmanager
 def of_cluster(kubeconfig: str) -> Iterator[Pods]:
     """Give access to the cluster of a kubeconfig, which is given as text."""
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder, "kubeconfig")
-        file.touch(mode=0o600)
-        file.write_text(kubeconfig)
+    with memory_file(kubeconfig) as file:
         yield Pods(file)
 
 
