@@ -338,22 +338,23 @@ class Operations:
         live = await self.cluster.client.get_or_none(location.path)
         return live is not None and self._former_manager() in _managers(live)
 
-    async def inherited_name(self, value: dict[str, Any]) -> str:
-        """Return the name of the object that a former stack made for the resource, or nothing.
+    async def name_of_left(self, value: dict[str, Any]) -> str:
+        """Return the name of an object that is there for the resource already, or nothing.
 
-        Its data would stay behind in it if another got an automatic name.
+        A former stack has made it, or a run that was killed before it could say so. Its data would
+        stay behind in it if another got an automatic name.
         """
-        if self.patch or not self.cluster.settings.former_stack_id:
-            return ""
         try:
+            self.cluster.client.fail_fast()
             location = await self.cluster.locate(value)
             found = await self.cluster.client.get(location.collection)
         except (UnreachableError, UnknownKindError, ApiError):
             return ""  # What is not there yet holds nothing to inherit.
+        managers = {self._own_manager(), self._former_manager()}
         names = [
             str(item["metadata"]["name"])
             for item in found.get("items") or []
-            if _managers(item) & {self._own_manager(), self._former_manager()}
+            if _managers(item) & managers and not _is_being_deleted(item)
         ]
         return min(names, default="")
 

@@ -98,6 +98,8 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         self._engine = Engine(engine_address)
         self._cancellation = Cancellation()
         self._cluster: Cluster | None = None
+        # URNs of resources that the stack's state has.
+        self._recorded: set[str] = set()
 
     async def Handshake(self, request: Any, _: Any) -> Any:  # noqa: N802
         """Agree on the protocol's features."""
@@ -187,7 +189,9 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         value = news.value
         if not failures:
             try:
-                old_inputs = olds.value or await self._inherited(request, news)
+                if olds.value:
+                    self._recorded.add(request.urn)
+                old_inputs = olds.value or await self._left(request, news)
                 value = self._named(request, token, news.value, old_inputs)
                 annotations.validate(value)
             except (NameRequiredError, annotations.AnnotationError) as error:
@@ -307,11 +311,22 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             log=ResourceLog(self._engine, request.urn, _redaction(request)),
         )
 
-    async def _inherited(self, request: Any, news: Properties) -> dict[str, Any]:
-        """Return old inputs for an object that a former stack named, nothing for a new one."""
-        if not self._configured.settings.former_stack_id or not news.known:
+    async def _left(self, request: Any, news: Properties) -> dict[str, Any]:
+        """Return old inputs for an object that is there under a name that was made up for it.
+
+        A former stack has made it, or a run that was killed before the state knew of it. One that
+        the state knows is asked for once more when another object is to replace it: the new one
+        needs a name of its own. Stacks without ids are never told apart, so nothing is taken up.
+        """
+        settings = self._configured.settings
+        if not (settings.stack_id or settings.former_stack_id):
             return {}
-        name = await self._operations(request).inherited_name(news.value)
+        if request.urn in self._recorded or not news.known or kinds.is_patch(_token(request)):
+            return {}
+        metadata = news.value.get("metadata") or {}
+        if metadata.get("name") or metadata.get("generateName"):
+            return {}
+        name = await self._operations(request).name_of_left(news.value)
         if not name:
             return {}
         return {"metadata": {"name": name, "annotations": {naming.ANNOTATION: "true"}}}

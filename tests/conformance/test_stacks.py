@@ -9,6 +9,7 @@ import pytest
 from mlops_infra import cluster_claim
 from mlops_infra.cluster_claim import Claim, ForeignClusterError
 from mlops_kubernetes.operations import NO_STACK_ID
+from mlops_kubernetes.values import Properties
 from tests.conformance.cluster import Cluster
 from tests.conformance.manifests import CONFIG_MAP, config_map
 from tests.conformance.protocol import OperationFailedError, Plugin, Resource
@@ -68,6 +69,39 @@ def test_what_was_handed_over_is_taken_up_under_the_name_that_it_has(
     found = cluster.must_get(f"/api/v1/namespaces/{namespace}/configmaps/{_name(second)}")
     assert found["data"] == {"both": "2"}
     assert len({entry["manager"] for entry in found["metadata"]["managedFields"]}) == 1
+
+
+def test_what_a_killed_run_left_is_taken_up_under_the_name_that_it_has(
+    start: Start, kubeconfig: Path, cluster: Cluster, namespace: str
+) -> None:
+    lost = _resource(start, kubeconfig, stackId="one").create(_unnamed(namespace, a="1"))
+    again = _resource(start, kubeconfig, stackId="one").create(_unnamed(namespace, a="2"))
+    assert again.identity == lost.identity
+    other = _resource(start, kubeconfig, stackId="two").create(_unnamed(namespace, a="3"))
+    assert other.identity != lost.identity
+    found = cluster.must_get(f"/api/v1/namespaces/{namespace}/configmaps/{_name(lost)}")
+    assert found["data"] == {"a": "2"}
+
+
+@pytest.mark.parametrize("former", [{}, {"formerStackId": "zero"}])
+def test_a_replacement_gets_a_name_of_its_own(
+    start: Start, kubeconfig: Path, namespace: str, former: dict[str, str]
+) -> None:
+    resource = _resource(start, kubeconfig, stackId="one", **former)
+    resource.create(_unnamed(namespace, a="1"))
+    # The engine asks twice: for the difference, and without the old inputs for another name.
+    same = resource.check(_unnamed(namespace, a="2"))
+    replacing = resource.check(_unnamed(namespace, a="2"), olds=Properties(value={}))
+    assert same.value["metadata"]["name"] == _name(resource)
+    assert replacing.value["metadata"]["name"] != _name(resource)
+
+
+def test_stacks_without_ids_take_up_nothing_of_each_other(
+    start: Start, kubeconfig: Path, namespace: str
+) -> None:
+    one = _resource(start, kubeconfig).create(_unnamed(namespace, a="1"))
+    other = _resource(start, kubeconfig).create(_unnamed(namespace, a="2"))
+    assert one.identity != other.identity
 
 
 def _name(resource: Resource) -> str:
