@@ -149,6 +149,9 @@ if config.cluster_provider == "eks":
     )
     cluster, buckets = on_aws.cluster, on_aws.buckets
     pulumi.export("repositories", on_aws.repositories)
+    if on_aws.database:
+        pulumi.export("database_address", on_aws.database.address)
+        pulumi.export("database_secret_arn", on_aws.database.secret_arn)
 else:
     cluster = create_cluster(
         "cluster",

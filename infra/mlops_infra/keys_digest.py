@@ -47,11 +47,11 @@ def marked(
         manifest: an object as in YAML.
         digests: by the Secret's name.
     """
-    spec = manifest.get("spec") or {}
-    template = spec.get("template") if manifest["kind"] in _WORKLOADS else None
-    found = sorted(
-        {name for name in names(template["spec"]) if name in digests} if template else []
-    )
+    if manifest["kind"] not in _WORKLOADS:
+        return manifest
+    spec = manifest["spec"]
+    template: Mapping[str, Any] = spec["template"]
+    found = sorted({name for name in names(template["spec"]) if name in digests})
     if not found:
         return manifest
     metadata = template.get("metadata") or {}

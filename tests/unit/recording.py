@@ -43,6 +43,10 @@ _COMPUTED: dict[str, dict[str, Any]] = {
     "aws:s3/bucket:Bucket": {"arn": "arn:aws:s3:::unit", "bucket": "unit"},
     "aws:kms/key:Key": {"arn": "arn:aws:kms:eu-central-1:123456789012:key/unit"},
     "aws:ec2/launchTemplate:LaunchTemplate": {"latestVersion": 1},
+    "aws:rds/instance:Instance": {
+        "address": "mlops-unit.rds.amazonaws.com",
+        "masterUserSecrets": [{"secretArn": "arn:aws:secretsmanager:eu-central-1:1:secret:unit"}],
+    },
     "pulumi-python:dynamic/mlops:Credentials": {"access_key": "AK", "secret_key": "SK"},
     "pulumi-python:dynamic/mlops:WebhookCertificates": {
         "authority": "PEM of the authority",

@@ -35,9 +35,11 @@ class Database(pulumi.ComponentResource):
 
     Attributes:
         address: its host name.
+        secret_arn: ARN of the secret with its account's name and password, in Secrets Manager.
     """
 
     address: pulumi.Output[str]
+    secret_arn: pulumi.Output[str]
 
     def __init__(
         self, name: str, args: DatabaseArgs, opts: pulumi.ResourceOptions | None = None
@@ -104,7 +106,10 @@ class Database(pulumi.ComponentResource):
             opts=child,
         )
         self.address = server.address
-        self.register_outputs({"address": self.address})
+        self.secret_arn = server.master_user_secrets.apply(
+            lambda found: str(found[0].secret_arn) if found else ""
+        )
+        self.register_outputs({"address": self.address, "secretArn": self.secret_arn})
 
 
 def snapshot(identifier: str, key_arn: str) -> str:

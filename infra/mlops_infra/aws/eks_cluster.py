@@ -254,6 +254,9 @@ class EksCluster(pulumi.ComponentResource):
             f"{self._prefix}-{purpose}",
             cluster_name=self.name,
             node_role_arn=role.arn,
+            # Left out, nodes would stay behind when the control plane moves, until EKS refuses its
+            # next version.
+            version=self._cluster.version,
             subnet_ids=self._args.network.private_subnet_ids,
             instance_types=list(size.instance_types),
             ami_type="AL2023_x86_64_NVIDIA" if gpu else "AL2023_x86_64_STANDARD",

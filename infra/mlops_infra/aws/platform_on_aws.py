@@ -77,11 +77,13 @@ class AwsInfra:
         cluster: the EKS cluster.
         buckets: the buckets on S3.
         repositories: address of each image's repository, by the image's name.
+        database: the MySQL server, None unless it is asked for.
     """
 
     cluster: Cluster
     buckets: Buckets
     repositories: dict[str, pulumi.Output[str]]
+    database: Database | None
 
 
 def create_on_aws(args: AwsArgs) -> AwsInfra:
@@ -131,12 +133,14 @@ def create_on_aws(args: AwsArgs) -> AwsInfra:
         "registries",
         RegistriesArgs(account=account, images=args.images, key_arn=key, ephemeral=args.ephemeral),
     )
+    database: Database | None = None
     if args.database:
         pulumi.log.warn(
-            "awsDatabase: nothing of the platform uses this server yet; MLflow and Kubeflow keep "
-            "their databases on volumes of the cluster"
+            "awsDatabase: this server is for programs of your own, at database_address with the "
+            "secret database_secret_arn; MLflow and Kubeflow keep their databases on volumes of "
+            "the cluster, and use it for nothing"
         )
-        Database(
+        database = Database(
             "database",
             DatabaseArgs(account=account, network=network, preset=preset, key_arn=key),
         )
@@ -171,4 +175,6 @@ def create_on_aws(args: AwsArgs) -> AwsInfra:
         storage_class=args.storage_class or None,
         image_registry=args.image_registry,
     )
-    return AwsInfra(cluster=cluster, buckets=buckets, repositories=registries.urls)
+    return AwsInfra(
+        cluster=cluster, buckets=buckets, repositories=registries.urls, database=database
+    )

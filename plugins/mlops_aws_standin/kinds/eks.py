@@ -94,6 +94,7 @@ def _create_group(aws: Aws, values: Values) -> tuple[str, Values]:
             amiType=values.get("amiType"),
             capacityType=values.get("capacityType"),
             labels=values.get("labels"),
+            version=values.get("version"),
             taints=[
                 given(key=t["key"], value=t.get("value"), effect=effects[t["effect"]])
                 for t in values.get("taints", [])
@@ -243,6 +244,7 @@ KINDS: dict[str, Kind] = {
         read=_read_group,
         delete=_delete_group,
         update=_retag,
+        in_place=frozenset({"version"}),
         computed=("arn", "status"),
         name="nodeGroupName",
     ),

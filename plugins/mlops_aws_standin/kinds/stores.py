@@ -147,6 +147,9 @@ def _create_database(aws: Aws, values: Values) -> tuple[str, Values]:
         "arn": made["DBInstanceArn"],
         "address": made["Endpoint"]["Address"],
         "port": made["Endpoint"]["Port"],
+        "masterUserSecrets": [
+            {"secretArn": kept["SecretArn"]} for kept in [made.get("MasterUserSecret")] if kept
+        ],
     }
 
 
@@ -237,7 +240,7 @@ KINDS: dict[str, Kind] = {
                 "skipFinalSnapshot",
             }
         ),
-        computed=("arn", "address", "port"),
+        computed=("arn", "address", "port", "masterUserSecrets"),
         name="identifier",
     ),
 }

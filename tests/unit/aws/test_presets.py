@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pulumi
 import pytest
 
 from mlops_infra.aws.presets import PRESETS
@@ -89,6 +90,35 @@ def test_the_database_leaves_a_snapshot_whether_it_was_released_or_not(ephemeral
     (server,) = _lasting(ephemeral=ephemeral).of("rds/instance:Instance")
     assert server.inputs["skipFinalSnapshot"] is False
     assert server.inputs["finalSnapshotIdentifier"] == "mlops-unit-final-unit"
+
+
+def test_a_database_that_is_asked_for_is_told_to_who_wants_to_use_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told: dict[str, Any] = {}
+
+    def export(name: str, value: Any) -> None:
+        if name.startswith("database"):
+            value.apply(lambda known: told.update({name: known}))
+
+    monkeypatch.setattr(pulumi, "export", export)
+    _lasting()
+    assert told == {
+        "database_address": "mlops-unit.rds.amazonaws.com",
+        "database_secret_arn": "arn:aws:secretsmanager:eu-central-1:1:secret:unit",
+    }
+    told.clear()
+    _lasting(awsDatabase="false")
+    assert told == {}
+
+
+@pytest.mark.parametrize("named", ["auto", "1.34.4", "1.37.2"])
+def test_nodes_have_the_version_of_the_control_plane(named: str) -> None:
+    found = _lasting(kubernetesVersion=named)
+    (cluster,) = found.of("eks/cluster:Cluster")
+    groups = found.of("eks/nodeGroup:NodeGroup")
+    assert len(groups) == 3
+    assert {group.inputs["version"] for group in groups} == {cluster.inputs["version"]}
 
 
 def test_the_key_can_be_brought_back_for_as_long_as_aws_lets() -> None:
