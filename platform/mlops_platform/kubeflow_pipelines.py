@@ -94,7 +94,7 @@ class KubeflowPipelines(pulumi.ComponentResource):
         self.namespace, self.runner = namespace.metadata.name, RUNNER
         database = args.database or self._database(name, args)
         store = args.buckets.store
-        values = {
+        values: dict[tuple[str, str], dict[str, pulumi.Input[str]]] = {
             ("database", DATABASE_SECRET): {
                 "username": database.user,
                 "password": database.password,

@@ -77,7 +77,10 @@ class MariaDb(pulumi.ComponentResource):
             "app.kubernetes.io/part-of": "mlops-platform",
         }
         credentials = Credentials(f"{name}-credentials", opts=child)
-        account = {"MYSQL_USER": _USER, "MYSQL_PASSWORD": credentials.secret_key}
+        account: dict[str, pulumi.Input[str]] = {
+            "MYSQL_USER": _USER,
+            "MYSQL_PASSWORD": credentials.secret_key,
+        }
         secret = kubernetes.core.v1.Secret(
             f"{name}-account",
             metadata={"namespace": args.namespace},

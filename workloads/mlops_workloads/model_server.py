@@ -88,7 +88,7 @@ class ModelServer(pulumi.ComponentResource):
         """Register what a server reads the object store by; return its name and its digest."""
         store, on_kserve = args.buckets.store, args.engine == "kserve"
         child = pulumi.ResourceOptions(parent=self)
-        values = {
+        values: dict[str, pulumi.Input[str]] = {
             "AWS_ACCESS_KEY_ID": store.access_key,
             "AWS_SECRET_ACCESS_KEY": store.secret_key,
             "AWS_ENDPOINT_URL": store.cluster_endpoint,
