@@ -93,6 +93,7 @@ class S3Gateway(pulumi.ComponentResource):
             },
             opts=pulumi.ResourceOptions.merge(child, args.cluster.claim_options()),
         )
+        annotations = keys_digest.annotations(keys_digest.digest(secret, keys))
         deployment = kubernetes.apps.v1.Deployment(
             f"{name}-gateway",
             metadata={"namespace": namespace.metadata.name, "labels": labels},
@@ -102,10 +103,7 @@ class S3Gateway(pulumi.ComponentResource):
                 "strategy": {"type": "Recreate"},
                 "selector": {"match_labels": labels},
                 "template": {
-                    "metadata": {
-                        "labels": labels,
-                        "annotations": keys_digest.annotations(keys_digest.digest(secret, keys)),
-                    },
+                    "metadata": {"labels": labels, "annotations": annotations},
                     "spec": _pod(args, secret.metadata.name, volume.metadata.name),
                 },
             },

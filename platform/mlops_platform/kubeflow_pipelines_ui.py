@@ -115,6 +115,7 @@ class KubeflowPipelinesUi(pulumi.ComponentResource):
         labels: dict[str, str],
         *digests: pulumi.Input[str],
     ) -> kubernetes.apps.v1.Deployment:
+        annotations = keys_digest.annotations(*digests)
         return kubernetes.apps.v1.Deployment(
             f"{self._name}-{part}",
             metadata={"namespace": self._namespace, "labels": labels},
@@ -122,10 +123,7 @@ class KubeflowPipelinesUi(pulumi.ComponentResource):
                 "replicas": 1,
                 "selector": {"match_labels": labels},
                 "template": {
-                    "metadata": {
-                        "labels": labels,
-                        "annotations": keys_digest.annotations(*digests),
-                    },
+                    "metadata": {"labels": labels, "annotations": annotations},
                     "spec": pod,
                 },
             },

@@ -87,6 +87,7 @@ class MariaDb(pulumi.ComponentResource):
             string_data=account,
             opts=child,
         )
+        annotations = keys_digest.annotations(keys_digest.digest(secret, account))
         volume = kubernetes.core.v1.PersistentVolumeClaim(
             f"{name}-data",
             metadata={"namespace": args.namespace},
@@ -106,10 +107,7 @@ class MariaDb(pulumi.ComponentResource):
                 "strategy": {"type": "Recreate"},
                 "selector": {"match_labels": labels},
                 "template": {
-                    "metadata": {
-                        "labels": labels,
-                        "annotations": keys_digest.annotations(keys_digest.digest(secret, account)),
-                    },
+                    "metadata": {"labels": labels, "annotations": annotations},
                     "spec": _pod(args, secret.metadata.name, volume.metadata.name),
                 },
             },

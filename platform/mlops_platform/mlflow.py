@@ -105,6 +105,7 @@ class Mlflow(pulumi.ComponentResource):
             },
             opts=pulumi.ResourceOptions.merge(child, args.cluster.claim_options()),
         )
+        annotations = keys_digest.annotations(*digests)
         deployment = kubernetes.apps.v1.Deployment(
             f"{name}-server",
             metadata={"namespace": namespace.metadata.name, "labels": labels},
@@ -114,10 +115,7 @@ class Mlflow(pulumi.ComponentResource):
                 "strategy": {"type": "Recreate"},
                 "selector": {"match_labels": labels},
                 "template": {
-                    "metadata": {
-                        "labels": labels,
-                        "annotations": keys_digest.annotations(*digests),
-                    },
+                    "metadata": {"labels": labels, "annotations": annotations},
                     "spec": _pod(args, secret, volume.metadata.name),
                 },
             },
