@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,11 +15,23 @@ settings.register_profile("mlops", deadline=None)
 settings.load_profile("mlops")
 
 
+@pytest.fixture(scope="package", autouse=True)
+def _no_ambient_credentials_of_modules() -> Iterator[None]:
+    """Keep them from fixtures that a module's tests share, which come before a test's own."""
+    with pytest.MonkeyPatch.context() as patch:
+        _delete_ambient_credentials(patch)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _no_ambient_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    _delete_ambient_credentials(monkeypatch)
+
+
+def _delete_ambient_credentials(patch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith(("AWS_", "PULUMI_", "KUBECONFIG")):
-            monkeypatch.delenv(name)
+            patch.delenv(name)
 
 
 @pytest.fixture(autouse=True)

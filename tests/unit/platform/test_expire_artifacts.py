@@ -1,5 +1,6 @@
 """What expires, with MLflow's own registry and moto's S3."""
 
+import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -27,12 +28,20 @@ def s3() -> Iterator[Any]:
         yield client
 
 
-@pytest.fixture
-def mlflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MlflowClient:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
-    client = MlflowClient()
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return MLflow's database with an experiment: to make its tables takes seconds."""
+    file = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+    client = MlflowClient(f"sqlite:///{file}")
     client.create_experiment("flights", artifact_location="mlflow-artifacts:/1")
-    return client
+    return file
+
+
+@pytest.fixture
+def mlflow(database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MlflowClient:
+    shutil.copy(database, tmp_path / "mlflow.db")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    return MlflowClient()
 
 
 def _put(s3: Any, uri: str, name: str) -> str:

@@ -9,6 +9,7 @@ import pytest
 
 from mlops_platform import mlflow_upgrade
 from mlops_platform.mlflow_upgrade import UpgradeError, installed_revision, kept_copy, revision
+from tests.unit import older_mlflow
 
 # MLflow has changed several tables since, among them those of experiments, runs and traces.
 _OLDER = "c1d2e3f4a5b6"
@@ -18,22 +19,8 @@ _RUN = "0123456789abcdef0123456789abcdef"
 @pytest.fixture(scope="module")
 def left_behind(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a database as an older MLflow left it, with an experiment and a run."""
-    # Importing these takes seconds.
-    from alembic import command  # noqa: PLC0415
-    from mlflow.store.db.utils import (  # noqa: PLC0415
-        InitialBase,
-        _get_alembic_config,
-        create_sqlalchemy_engine,
-    )
-
     file = tmp_path_factory.mktemp("older") / "mlflow.db"
-    engine = create_sqlalchemy_engine(f"sqlite:///{file}")
-    InitialBase.metadata.create_all(engine)
-    config = _get_alembic_config(f"sqlite:///{file}")
-    with engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, _OLDER)
-    engine.dispose()
+    older_mlflow.make(file, _OLDER)
     with contextlib.closing(sqlite3.connect(file)) as connection, connection:
         connection.execute(
             "INSERT INTO experiments (experiment_id, name, artifact_location, lifecycle_stage) "

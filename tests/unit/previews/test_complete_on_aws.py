@@ -1,5 +1,6 @@
 """A preview of the AWS stack, without plugin or credentials, has all that an update makes."""
 
+import functools
 import secrets
 from collections.abc import Iterator
 
@@ -22,6 +23,7 @@ CONFIG = {
 }
 
 
+@functools.cache
 def _registered(preset: str) -> recording.Recorder:
     """Return what an update registers: the program with every output known, as mocks do it."""
     return recording.program({**CONFIG, "awsPreset": preset})

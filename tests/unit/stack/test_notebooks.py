@@ -20,7 +20,7 @@ def _run(**config: str) -> recording.Recorder:
     return recording.program({"ephemeral": "true", **config})
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def recorded() -> recording.Recorder:
     return _run(notebooks="true", servingEngines="both")
 
