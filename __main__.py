@@ -25,7 +25,7 @@ from mlops_platform.mlflow import Mlflow, MlflowArgs
 from mlops_platform.notebook_controller import NotebookController, NotebookControllerArgs
 from mlops_platform.seldon_core import SeldonCore, SeldonCoreArgs, SeldonImages
 from mlops_platform.training_operator import TrainingOperator, TrainingOperatorArgs
-from mlops_stack import lasting, ownership, settings
+from mlops_stack import lasting, outputs, ownership, settings
 from mlops_toolchain import datasets, images, layout
 from mlops_workloads.dataset import Dataset, DatasetArgs
 from mlops_workloads.deployer import Deployer
@@ -148,10 +148,12 @@ if config.cluster_provider == "eks":
         )
     )
     cluster, buckets = on_aws.cluster, on_aws.buckets
-    pulumi.export("repositories", on_aws.repositories)
+    outputs.export(repositories=on_aws.repositories)
     if on_aws.database:
-        pulumi.export("database_address", on_aws.database.address)
-        pulumi.export("database_secret_arn", on_aws.database.secret_arn)
+        outputs.export(
+            database_address=on_aws.database.address,
+            database_secret_arn=on_aws.database.secret_arn,
+        )
 else:
     cluster = create_cluster(
         "cluster",
@@ -198,16 +200,15 @@ else:
         cluster.object_options() if config.ephemeral else None,
     )
 
-pulumi.export("kubeconfig", cluster.kubeconfig)
-pulumi.export("node_address", cluster.node_address)
-pulumi.export("s3_url", buckets.store.endpoint)
-pulumi.export("s3_access_key", buckets.store.access_key)
-pulumi.export("s3_secret_key", buckets.store.secret_key)
-pulumi.export("s3_region", buckets.store.region)
-# By purpose: on AWS they bear names of their own.
-pulumi.export(
-    "buckets",
-    {
+outputs.export(
+    kubeconfig=cluster.kubeconfig,
+    node_address=cluster.node_address,
+    s3_url=buckets.store.endpoint,
+    s3_access_key=buckets.store.access_key,
+    s3_secret_key=buckets.store.secret_key,
+    s3_region=buckets.store.region,
+    # By purpose: on AWS they bear names of their own.
+    buckets={
         "datasets": buckets.datasets,
         "artifacts": buckets.artifacts,
         "models": buckets.models,
@@ -397,10 +398,14 @@ if config.layers == "all":
                     cluster.object_options(), pulumi.ResourceOptions(depends_on=serving)
                 ),
             )
-        pulumi.export("gateway_url", gateway.url)
-        pulumi.export("model_servers", model_servers)
-        for each in servers:
-            pulumi.export(f"{each.engine}_url", pulumi.Output.concat(gateway.url, each.path))
+        outputs.export(
+            gateway_url=gateway.url,
+            model_servers=model_servers,
+            **{
+                f"{each.engine}_url": pulumi.Output.concat(gateway.url, each.path)
+                for each in servers
+            },
+        )
     notebook = (
         Notebook(
             "notebook",
@@ -429,25 +434,28 @@ if config.layers == "all":
         if notebooks
         else None
     )
-    # With its token, which the summary does not print.
-    pulumi.export("notebook_url", notebook.url if notebook else None)
-    pulumi.export("notebook_address", notebook.address if notebook else None)
-
-    pulumi.export("mlflow_url", mlflow.url)
-    pulumi.export("kubeflow_url", kubeflow_pipelines.url)
-    pulumi.export("kubeflow_ui_url", kubeflow_ui.url if kubeflow_ui else None)
-    pulumi.export("model_name", config.model_name)
-    pulumi.export("kserve_namespace", kserve.namespace if kserve else None)
-    pulumi.export("seldon_namespace", seldon.namespace if seldon else None)
-    pulumi.export("training_namespace", training.namespace if training else None)
-    pulumi.export("training_jobs", training_jobs.settings if training_jobs else None)
-    pulumi.export("pipeline_version", pipeline.version.version)
-    pulumi.export("pipeline_data", pipeline.data)
-    pulumi.export("pipeline_id", pipeline.version.pipeline_id)
-    pulumi.export("pipeline_version_id", pipeline.version.version_id)
+    outputs.export(
+        # With its token, which the summary does not print.
+        notebook_url=notebook.url if notebook else None,
+        notebook_address=notebook.address if notebook else None,
+        mlflow_url=mlflow.url,
+        kubeflow_url=kubeflow_pipelines.url,
+        kubeflow_ui_url=kubeflow_ui.url if kubeflow_ui else None,
+        model_name=config.model_name,
+        kserve_namespace=kserve.namespace if kserve else None,
+        seldon_namespace=seldon.namespace if seldon else None,
+        training_namespace=training.namespace if training else None,
+        training_jobs=training_jobs.settings if training_jobs else None,
+        pipeline_version=pipeline.version.version,
+        pipeline_data=pipeline.data,
+        pipeline_id=pipeline.version.pipeline_id,
+        pipeline_version_id=pipeline.version.version_id,
+    )
     if pipeline.run and pipeline.model:
-        pulumi.export("pipeline_run", pipeline.run.run_id)
-        pulumi.export("pipeline_seconds", pipeline.run.seconds)
-        pulumi.export("model_version", pipeline.model.version)
-        pulumi.export("model_run", pipeline.model.run_id)
-        pulumi.export("model_metrics", pipeline.model.metrics)
+        outputs.export(
+            pipeline_run=pipeline.run.run_id,
+            pipeline_seconds=pipeline.run.seconds,
+            model_version=pipeline.model.version,
+            model_run=pipeline.model.run_id,
+            model_metrics=pipeline.model.metrics,
+        )

@@ -157,9 +157,9 @@ def _explained() -> Iterator[None]:
 def _serving(stack: Stack) -> Serving:
     outputs = serving_outputs(stack)
     return Serving(
-        registry=Registry(outputs["mlflow_url"], outputs["model_name"]),
-        servers=[ModelServer(**each) for each in outputs["model_servers"]],
-        kubeconfig=outputs["kubeconfig"],
+        registry=Registry(outputs.mlflow_url, outputs.model_name),
+        servers=[ModelServer(**each) for each in outputs.model_servers],
+        kubeconfig=outputs.kubeconfig,
     )
 
 

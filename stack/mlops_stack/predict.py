@@ -1,9 +1,9 @@
 """`make predict`: real flights, what each serving engine says of them, and what happened."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import httpx
 
@@ -13,6 +13,7 @@ from flight_rollout.engines import ENGINES
 from flight_rollout.labelled_sample import Sample
 from mlops_infra import direct
 from mlops_stack import report
+from mlops_stack.outputs import StackOutputs
 from mlops_stack.pulumi_cli import PulumiError, Stack
 from mlops_stack.serving import TITLES
 from mlops_stack.serving import outputs as serving_outputs
@@ -60,20 +61,21 @@ def predict(stack: Stack, *, flights: str = "5") -> None:
         report.plain(line)
 
 
-def ask(outputs: Mapping[str, Any], flights: int) -> Said:
+def ask(outputs: StackOutputs, flights: int, *, engines: Iterable[str] = ENGINES) -> Said:
     """Return what each engine of a stack says of some flights.
 
     Args:
         outputs: the stack's outputs.
         flights: how many.
+        engines: which ones; those that the stack does not have are left out.
 
     Raises:
         PredictError: an engine does not answer, or with less than it was asked for.
     """
     sample = labelled_sample.read(str(layout.dataset_dir()), month=_MONTH, flights=flights)
     answers = {}
-    for name, engine in ENGINES.items():
-        url = outputs.get(f"{name}_url")
+    for name in engines:
+        engine, url = ENGINES[name], outputs.model_url(name)
         if not url:
             continue
         path, body = engine.request(sample.rows)

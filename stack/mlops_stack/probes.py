@@ -5,7 +5,7 @@ behind an address is another stack's.
 """
 
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
@@ -15,6 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from mlops_infra import direct, object_store
 from mlops_infra.object_store import Connection, StoreAnswerError
 from mlops_stack import serving_state
+from mlops_stack.outputs import Endpoint, StackOutputs
 
 # Asks a service; returns what is wrong, or None.
 Probe = Callable[[], str | None]
@@ -23,32 +24,25 @@ _TIMEOUT_SECONDS: Final = 5
 _RESTART: Final = "run `make up` to restart it"
 
 
-def of(outputs: Mapping[str, Any]) -> dict[str, Probe]:
+def of(outputs: StackOutputs) -> dict[str, Probe]:
     """Return the probes of what a stack has, by the service's name.
 
     Args:
         outputs: the stack's outputs, secrets included.
     """
-    found: dict[str, Probe] = {}
-    if mlflow := outputs.get("mlflow_url"):
-        # With the origin that a browser sends: MLflow's page searches like this.
-        search = f"{mlflow}/ajax-api/2.0/mlflow/experiments/search"
-        asked = {"json": {"max_results": 1}, "headers": {"Origin": mlflow}}
-        found["MLflow"] = partial(_http, "POST", search, **asked)
-    if kubeflow := outputs.get("kubeflow_url"):
-        found["Kubeflow API"] = partial(_http, "GET", _experiments(kubeflow))
-    if outputs.get("s3_access_key"):  # AWS's own S3 has no keys of the stack
+    found: dict[str, Probe] = {
+        each.name: partial(_answers, each) for each in outputs.endpoints if each.url and each.health
+    }
+    if outputs.s3_access_key:  # AWS's own S3 has no keys of the stack
         found["S3"] = partial(_store, outputs)
-    if ui := outputs.get("kubeflow_ui_url"):
-        found["Kubeflow UI"] = partial(_http, "GET", _experiments(ui))
-    if notebook := outputs.get("notebook_address"):
-        found["Notebook"] = partial(_http, "GET", f"{notebook}/login")
     return found | serving_state.probes(outputs)
 
 
-def _experiments(url: str) -> str:
-    # Read from the database.
-    return f"{url}/apis/v2beta1/experiments?page_size=1"
+def _answers(endpoint: Endpoint) -> str | None:
+    url = f"{endpoint.url}{endpoint.health}"
+    if endpoint.body is None:
+        return _http("GET", url)
+    return _http("POST", url, json=endpoint.body, headers={"Origin": endpoint.url})
 
 
 def _http(method: str, url: str, **options: Any) -> str | None:
@@ -62,16 +56,16 @@ def _http(method: str, url: str, **options: Any) -> str | None:
     return f"answers {answer.status_code}: {' '.join(answer.text.split())[:200]}"
 
 
-def _store(outputs: Mapping[str, Any]) -> str | None:
+def _store(outputs: StackOutputs) -> str | None:
     connection = Connection(
-        endpoint=outputs["s3_url"],
-        region=outputs["s3_region"],
-        access_key=outputs["s3_access_key"],
-        secret_key=outputs["s3_secret_key"],
+        endpoint=outputs.s3_url,
+        region=outputs.s3_region,
+        access_key=outputs.s3_access_key,
+        secret_key=outputs.s3_secret_key,
     )
     try:
         with contextlib.closing(object_store.client(connection)) as s3:
-            buckets = sorted(outputs.get("buckets", {}).values())
+            buckets = sorted(outputs.buckets.values())
             missing = [name for name in buckets if not object_store.bucket_exists(s3, name)]
     except (BotoCoreError, ClientError, StoreAnswerError) as problem:
         return f"does not answer a signed request ({problem}); {_RESTART}"

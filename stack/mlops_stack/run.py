@@ -10,6 +10,7 @@ from flight_pipeline.parameters import ParametersError, validate
 from flight_pipeline.settings import NAME
 from flight_rollout.registry import CHAMPION, Registered, Registry, RegistryError
 from mlops_stack import report, tracked
+from mlops_stack.outputs import StackOutputs
 from mlops_stack.parameters import parse
 from mlops_stack.pulumi_cli import PulumiError, Stack
 from mlops_stack.tracked import Tracked
@@ -41,19 +42,19 @@ def run(stack: Stack, *, months: str, assignments: list[str]) -> None:
         RunError: a parameter is wrong, or the run failed.
         TrainError: the parameters want a training operator, and there is none.
     """
-    outputs = stack.outputs() if stack.exists() else {}
-    if outputs and stack.settings().layers != "all":
+    outputs = StackOutputs.read(stack.outputs() if stack.exists() else {})
+    if outputs.kubeconfig and stack.settings().layers != "all":
         raise PulumiError(f"stack {stack.name} has no pipelines: its layers are infra alone")
-    if not outputs.get("pipeline_version_id"):
+    if not outputs.pipeline_version_id:
         raise PulumiError(f"stack {stack.name} is not up; run `make up STACK={stack.name}`")
-    given = {"model_name": outputs["model_name"], **parse(assignments)}
+    given = {"model_name": outputs.model_name, **parse(assignments)}
     if months:
         given["training_months"] = months
     try:
-        parameters = {**outputs["pipeline_data"], **validate(given)}
+        parameters = {**outputs.pipeline_data, **validate(given)}
         if parameters["trainer"] != "sklearn":
             jobs_of(stack, outputs)
-        registry = Registry(outputs["mlflow_url"], parameters["model_name"])
+        registry = Registry(outputs.mlflow_url, parameters["model_name"])
         champion = registry.by_alias(CHAMPION)
         unfair = _unfair(registry, champion, parameters["evaluation_month"])
         if unfair:
@@ -67,7 +68,7 @@ def run(stack: Stack, *, months: str, assignments: list[str]) -> None:
     _show(outputs, run_id, parameters, found, unfair)
 
 
-def _followed(stack: Stack, outputs: dict[str, Any], parameters: dict[str, Any]) -> str:
+def _followed(stack: Stack, outputs: StackOutputs, parameters: dict[str, Any]) -> str:
     name = f"{NAME} {time.strftime('%Y-%m-%d %H:%M:%S', time.gmtime())}"
     followed: list[str] = []
 
@@ -81,13 +82,13 @@ def _followed(stack: Stack, outputs: dict[str, Any], parameters: dict[str, Any])
     try:
         with report.phase(f"run {name}, months {parameters['training_months']}"):
             return run_to_end(
-                PipelinesApi(outputs["kubeflow_url"]),
+                PipelinesApi(outputs.kubeflow_url),
                 name=name,
                 experiment=NAME,
-                pipeline=outputs["pipeline_id"],
-                version=outputs["pipeline_version_id"],
+                pipeline=outputs.pipeline_id,
+                version=outputs.pipeline_version_id,
                 parameters=parameters,
-                logs=step_logs.reader(outputs["kubeconfig"]),
+                logs=step_logs.reader(outputs.kubeconfig),
                 say=lambda line: report.plain(f"  {line}"),
                 resume=True,
                 begun=begun,
@@ -97,16 +98,16 @@ def _followed(stack: Stack, outputs: dict[str, Any], parameters: dict[str, Any])
         sys.exit(_INTERRUPTED)
 
 
-def _interrupted(stack: Stack, outputs: dict[str, Any], followed: list[str]) -> str:
+def _interrupted(stack: Stack, outputs: StackOutputs, followed: list[str]) -> str:
     again = f"the same `make run{stack.make_argument} …` follows it again"
     if not followed:
-        ui = outputs.get("kubeflow_ui_url") or outputs["kubeflow_url"]
+        ui = outputs.kubeflow_ui_url or outputs.kubeflow_url
         return f"interrupted while the run was started; if {ui}/#/runs shows it, {again}"
     (run,) = followed
     return (
         f"interrupted; the run goes on: {_link(outputs, run)}\n"
         f"  {again}; this ends it:\n"
-        f"  curl --request POST {outputs['kubeflow_url']}/apis/v2beta1/runs/{run}:terminate"
+        f"  curl --request POST {outputs.kubeflow_url}/apis/v2beta1/runs/{run}:terminate"
     )
 
 
@@ -128,7 +129,7 @@ def _unfair(registry: Registry, champion: Registered | None, month: int) -> str:
 
 
 def _evaluation(
-    outputs: dict[str, Any], run_id: str, parameters: dict[str, Any], *, champion: str
+    outputs: StackOutputs, run_id: str, parameters: dict[str, Any], *, champion: str
 ) -> Tracked | None:
     """Return the model that a run evaluated, or whose evaluation it reused.
 
@@ -136,12 +137,12 @@ def _evaluation(
     when this one began. It may have been evaluated against another since; then it is not known.
     """
     evaluated = [run_id]
-    evaluated += PipelinesApi(outputs["kubeflow_url"]).equal_runs(
-        outputs["pipeline_version_id"], parameters
+    evaluated += PipelinesApi(outputs.kubeflow_url).equal_runs(
+        outputs.pipeline_version_id, parameters
     )
     for run in dict.fromkeys(evaluated):
         found = tracked.find(
-            outputs["mlflow_url"],
+            outputs.mlflow_url,
             parameters["model_name"],
             tag="kfp_evaluation_run_id",
             value=run,
@@ -152,7 +153,7 @@ def _evaluation(
 
 
 def _show(
-    outputs: dict[str, Any],
+    outputs: StackOutputs,
     run_id: str,
     parameters: dict[str, Any],
     found: Tracked | None,
@@ -165,7 +166,7 @@ def _show(
         before = tags.get("champion_version")
         verdict = "promoted" if tags.get("better_than_champion") == "true" else "not promoted"
         percent = parameters["canary_percent"]
-        if verdict == "promoted" and before and percent and outputs.get("gateway_url"):
+        if verdict == "promoted" and before and percent and outputs.gateway_url:
             verdict = f"tried with {percent} % of the requests (`make promote`, `make rollback`)"
         against = (
             f"against version {before}, whose roc_auc is {metrics['champion_roc_auc']:.3f}"
@@ -182,13 +183,13 @@ def _show(
     report.table(rows)
 
 
-def _link(outputs: dict[str, Any], run_id: str) -> str:
-    ui = outputs.get("kubeflow_ui_url")
+def _link(outputs: StackOutputs, run_id: str) -> str:
+    ui = outputs.kubeflow_ui_url
     if ui:
         return f"{ui}/#/runs/details/{run_id}"
-    return f"{outputs['kubeflow_url']}/apis/v2beta1/runs/{run_id}"
+    return f"{outputs.kubeflow_url}/apis/v2beta1/runs/{run_id}"
 
 
-def _with_link(message: str, outputs: dict[str, Any]) -> str:
-    ui = outputs.get("kubeflow_ui_url")
+def _with_link(message: str, outputs: StackOutputs) -> str:
+    ui = outputs.kubeflow_ui_url
     return f"{message}\n  look at {ui}/#/runs" if ui and message.startswith("run ") else message

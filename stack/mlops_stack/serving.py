@@ -1,7 +1,8 @@
 """What the commands that use a stack's model servers share."""
 
-from typing import Any, Final
+from typing import Final
 
+from mlops_stack.outputs import StackOutputs
 from mlops_stack.pulumi_cli import PulumiError, Stack
 
 TITLES: Final = {"kserve": "KServe", "seldon": "Seldon"}
@@ -11,15 +12,15 @@ class NotServingError(PulumiError):
     """A stack serves no model; the message says what to set."""
 
 
-def outputs(stack: Stack) -> dict[str, Any]:
+def outputs(stack: Stack) -> StackOutputs:
     """Return the outputs of a stack that serves, secrets included.
 
     Raises:
         NotServingError: it serves nothing.
         PulumiError: it is not up.
     """
-    found = stack.outputs_when_up()
-    if not found.get("gateway_url"):
+    found = StackOutputs.read(stack.outputs_when_up())
+    if not found.gateway_url:
         raise NotServingError(
             f"stack {stack.name} serves no model; set `mlops-platform:servingEngines: both` in "
             f"{stack.file().name} and run `make up STACK={stack.name}`"

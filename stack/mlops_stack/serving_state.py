@@ -1,8 +1,7 @@
 """Whether the engines predict, and whether what serves is what MLflow's registry says."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 from flight_delay.dataset import DatasetError
 from flight_rollout import promotion
@@ -12,6 +11,7 @@ from flight_rollout.errors import ServingError
 from flight_rollout.kubectl import Access
 from flight_rollout.registry import CHAMPION, Registry, RegistryError
 from mlops_stack import report
+from mlops_stack.outputs import StackOutputs
 from mlops_stack.predict import PredictError, ask
 from mlops_stack.pulumi_cli import PulumiError
 from mlops_stack.serving import TITLES
@@ -24,7 +24,7 @@ class RepairError(PulumiError):
     """What serves is not what the registry says, and could not be mended; the message says why."""
 
 
-def probes(outputs: Mapping[str, Any]) -> dict[str, Callable[[], str | None]]:
+def probes(outputs: StackOutputs) -> dict[str, Callable[[], str | None]]:
     """Return what asks a stack's engines for a prediction, and compares what serves.
 
     Args:
@@ -33,14 +33,14 @@ def probes(outputs: Mapping[str, Any]) -> dict[str, Callable[[], str | None]]:
     found: dict[str, Callable[[], str | None]] = {
         TITLES[name]: partial(_predicts, outputs, name)
         for name in ENGINES
-        if outputs.get(f"{name}_url")
+        if outputs.model_url(name)
     }
     if found:
         found["Serving"] = partial(_agrees, outputs)
     return found
 
 
-def repair(outputs: Mapping[str, Any]) -> None:
+def repair(outputs: StackOutputs) -> None:
     """Let serve what the registry says, if that is not so: a rollout was cut off, a server deleted.
 
     Args:
@@ -72,15 +72,15 @@ def repair(outputs: Mapping[str, Any]) -> None:
         raise RepairError(f"{error}\n  `make up` tries it again") from error
 
 
-def _predicts(outputs: Mapping[str, Any], engine: str) -> str | None:
+def _predicts(outputs: StackOutputs, engine: str) -> str | None:
     try:
-        ask({f"{engine}_url": outputs[f"{engine}_url"]}, 1)
+        ask(outputs, 1, engines=(engine,))
     except _PROBLEMS as error:
         return str(error).removeprefix(f"{TITLES[engine]} ")
     return None
 
 
-def _agrees(outputs: Mapping[str, Any]) -> str | None:
+def _agrees(outputs: StackOutputs) -> str | None:
     try:
         registry, servers, access = _of(outputs)
         found = promotion.differences(registry, servers, access=access, say=_say)
@@ -89,11 +89,11 @@ def _agrees(outputs: Mapping[str, Any]) -> str | None:
     return f"{'; '.join(found)}; `make up` mends it" if found else None
 
 
-def _of(outputs: Mapping[str, Any]) -> tuple[Registry, list[ModelServer], Access]:
+def _of(outputs: StackOutputs) -> tuple[Registry, list[ModelServer], Access]:
     return (
-        Registry(outputs["mlflow_url"], outputs["model_name"]),
-        [ModelServer(**each) for each in outputs["model_servers"]],
-        rollout.access(outputs["kubeconfig"]),
+        Registry(outputs.mlflow_url, outputs.model_name),
+        [ModelServer(**each) for each in outputs.model_servers],
+        rollout.access(outputs.kubeconfig),
     )
 
 

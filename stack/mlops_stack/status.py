@@ -1,55 +1,43 @@
 """`make status`: what the stack has, and whether it answers."""
 
 from functools import partial
-from typing import Any
 
 from mlops_stack import node_status, probes, report
+from mlops_stack.outputs import Endpoint, StackOutputs
 from mlops_stack.pulumi_cli import Stack
+from mlops_stack.serving import TITLES
 
 _HEADLINE = ("roc_auc", "average_precision", "brier_score", "log_loss", "base_rate")
+_PATHS = {"kserve": "v2/models/flight-delay/infer", "seldon": "api/v1.0/predictions"}
 
 
-def rows(stack: str, outputs: dict[str, Any]) -> list[tuple[str, str]]:
+def rows(stack: str, outputs: StackOutputs) -> list[tuple[str, str]]:
     """Return what a user wants to see of the stack's outputs, without its secrets."""
     kubeconfig = f"pulumi stack output kubeconfig --show-secrets --stack {stack}"
     return [
-        *_platform_rows(outputs),
-        ("S3", outputs.get("s3_url", "-")),
-        *_notebook_row(stack, outputs),
+        *(row for each in outputs.endpoints for row in _endpoint_row(stack, each)),
         *_run_row(outputs),
         *_model_rows(outputs),
         ("kubectl", f". ./env.sh; kubectl --kubeconfig <({kubeconfig}) get pods --all-namespaces"),
     ]
 
 
-def _platform_rows(outputs: dict[str, Any]) -> list[tuple[str, str]]:
-    if "mlflow_url" not in outputs:  # a stack of infra alone
-        return []
-    return [
-        ("MLflow", outputs["mlflow_url"]),
-        (
-            "Kubeflow UI",
-            outputs.get("kubeflow_ui_url") or "not built yet; `make toolchain`, then `make up`",
-        ),
-        ("Kubeflow API", outputs.get("kubeflow_url", "-")),
-    ]
+def _endpoint_row(stack: str, endpoint: Endpoint) -> list[tuple[str, str]]:
+    if not endpoint.url:
+        return [(endpoint.name, endpoint.absent)] if endpoint.absent else []
+    if not endpoint.sign_in:
+        return [(endpoint.name, endpoint.url)]
+    link = f"pulumi stack output {endpoint.sign_in} --show-secrets --stack {stack}"
+    return [(endpoint.name, f"{endpoint.url}; with its token: . ./env.sh; {link}")]
 
 
-def _notebook_row(stack: str, outputs: dict[str, Any]) -> list[tuple[str, str]]:
-    address = outputs.get("notebook_address")
-    if not address:
-        return []
-    link = f"pulumi stack output notebook_url --show-secrets --stack {stack}"
-    return [("Notebook", f"{address}; with its token: . ./env.sh; {link}")]
-
-
-def _model_rows(outputs: dict[str, Any]) -> list[tuple[str, str]]:
-    version = outputs.get("model_version")
+def _model_rows(outputs: StackOutputs) -> list[tuple[str, str]]:
+    version = outputs.model_version
     if not version:  # a stack whose pipeline does not run by itself
         return []
-    url, name = outputs["mlflow_url"], outputs["model_name"]
-    metrics: dict[str, float] = outputs.get("model_metrics") or {}
-    shown = [f"{m} {value:.3f}" for m, value in sorted(metrics.items()) if m in _HEADLINE]
+    url, name = outputs.mlflow_url, outputs.model_name
+    metrics = outputs.model_metrics.items()
+    shown = [f"{m} {value:.3f}" for m, value in sorted(metrics) if m in _HEADLINE]
     return [
         ("Model", f"{name} version {version}: {url}/#/models/{name}/versions/{version}"),
         ("Metrics", ", ".join(shown) or "-"),
@@ -57,27 +45,21 @@ def _model_rows(outputs: dict[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
-def _serving_rows(outputs: dict[str, Any]) -> list[tuple[str, str]]:
-    engines = (
-        ("KServe", outputs.get("kserve_url"), "v2/models/flight-delay/infer"),
-        ("Seldon", outputs.get("seldon_url"), "api/v1.0/predictions"),
-    )
+def _serving_rows(outputs: StackOutputs) -> list[tuple[str, str]]:
     return [
-        (engine, f"curl {url}/{path}; see docs/serving.md") for engine, url, path in engines if url
+        (title, f"curl {url}/{_PATHS[engine]}; see docs/serving.md")
+        for engine, title in TITLES.items()
+        if (url := outputs.model_url(engine))
     ]
 
 
-def _run_row(outputs: dict[str, Any]) -> list[tuple[str, str]]:
-    run, ui = outputs.get("pipeline_run"), outputs.get("kubeflow_ui_url")
+def _run_row(outputs: StackOutputs) -> list[tuple[str, str]]:
+    run, ui = outputs.pipeline_run, outputs.kubeflow_ui_url
     if not run:
         return []
     link = f": {ui}/#/runs/details/{run}" if ui else ""
-    return [
-        (
-            "Pipeline",
-            f"{outputs['pipeline_version']} ran in {outputs['pipeline_seconds']:.0f} s{link}",
-        )
-    ]
+    seconds = f"{outputs.pipeline_seconds:.0f}"
+    return [("Pipeline", f"{outputs.pipeline_version} ran in {seconds} s{link}")]
 
 
 def status(stack: Stack) -> bool:
@@ -89,7 +71,7 @@ def status(stack: Stack) -> bool:
     """
     # The last thing that an update of these layers brings up and shows.
     needed = "mlflow_url" if stack.settings().layers == "all" else "s3_url"
-    outputs = stack.outputs_when_up(needed)
+    outputs = StackOutputs.read(stack.outputs_when_up(needed))
     report.table(rows(stack.name, outputs))
     healthy = True
     asked = probes.of(outputs)

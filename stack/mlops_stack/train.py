@@ -11,6 +11,7 @@ from flight_training.errors import TrainingError
 from flight_training.job import FRAMEWORKS, Training, manifest
 from flight_training.pod_logs import PodLogs
 from mlops_stack import report, tracked
+from mlops_stack.outputs import StackOutputs
 from mlops_stack.parameters import parse
 from mlops_stack.pulumi_cli import PulumiError, Stack
 from mlops_workloads.rollout import access
@@ -43,17 +44,17 @@ def train(stack: Stack, *, framework: str, training_months: str, assignments: li
         evaluation_month = months.parse(chosen_months).evaluate
     except (TrainingError, months.MonthsError) as error:
         raise TrainError(str(error)) from error
-    outputs = stack.outputs_when_up()
+    outputs = StackOutputs.read(stack.outputs_when_up())
     jobs = jobs_of(stack, outputs)
     name = f"{framework}-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}"
     job = manifest(
         name,
         Training(
             framework=framework,
-            data=outputs["pipeline_data"]["data"],
+            data=outputs.pipeline_data["data"],
             training_months=chosen_months,
             evaluation_month=evaluation_month,
-            model_name=outputs["model_name"],
+            model_name=outputs.model_name,
             settings=hyperparameters,
         ),
         jobs["templates"][framework],
@@ -61,7 +62,7 @@ def train(stack: Stack, *, framework: str, training_months: str, assignments: li
     try:
         with (
             report.phase(f"{job['kind']} {name}, months {chosen_months}, two workers"),
-            PodLogs(access(outputs["kubeconfig"]), jobs["namespace"]) as cluster,
+            PodLogs(access(outputs.kubeconfig), jobs["namespace"]) as cluster,
         ):
             submit.start(cluster, job)
             try:
@@ -75,13 +76,13 @@ def train(stack: Stack, *, framework: str, training_months: str, assignments: li
     _show(stack, outputs, name)
 
 
-def jobs_of(stack: Stack, outputs: Mapping[str, Any]) -> dict[str, Any]:
+def jobs_of(stack: Stack, outputs: StackOutputs) -> Mapping[str, Any]:
     """Return namespace and templates of the stack's distributed trainings.
 
     Raises:
         TrainError: the stack can run none; the message says what to set.
     """
-    jobs: dict[str, Any] | None = outputs.get("training_jobs")
+    jobs = outputs.training_jobs
     if not jobs:
         raise TrainError(
             f"stack {stack.name} has no training operator; set `mlops-platform:trainingOperator: "
@@ -96,22 +97,20 @@ def jobs_of(stack: Stack, outputs: Mapping[str, Any]) -> dict[str, Any]:
     return jobs
 
 
-def _show(stack: Stack, outputs: Mapping[str, Any], job: str) -> None:
-    found = tracked.find(
-        outputs["mlflow_url"], outputs["model_name"], tag="training_job", value=job
-    )
+def _show(stack: Stack, outputs: StackOutputs, job: str) -> None:
+    found = tracked.find(outputs.mlflow_url, outputs.model_name, tag="training_job", value=job)
     if found is None:
-        raise TrainError(f"{job} ended, but MLflow holds no run of it; see {outputs['mlflow_url']}")
+        raise TrainError(f"{job} ended, but MLflow holds no run of it; see {outputs.mlflow_url}")
     version = found.tags["registered_version"]
     report.plain("")
     report.table(
         [
             ("Metrics", found.headline()),
-            ("Model", f"version {version} of {outputs['model_name']}, not promoted"),
+            ("Model", f"version {version} of {outputs.model_name}, not promoted"),
             ("MLflow", found.url),
         ]
     )
-    if outputs.get("gateway_url"):
+    if outputs.gateway_url:
         report.plain("Next:")
         report.table(
             [

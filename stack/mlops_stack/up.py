@@ -15,6 +15,7 @@ from mlops_stack import (
 from mlops_stack.keeping import archive, at_rest
 from mlops_stack.keeping.archive import Archive, Manifest
 from mlops_stack.kubernetes_version import build_for
+from mlops_stack.outputs import StackOutputs
 from mlops_stack.predict import ask, lines
 from mlops_stack.previews import plan
 from mlops_stack.pulumi_cli import PulumiError, Stack
@@ -76,10 +77,10 @@ def up(stack: Stack, *, started: float, restore: Path | None = None, replace: st
         with report.phase(f"pulumi up, stack {stack.name}"):
             _update(stack, **({"replace": replace} if replace else {}))
     report.plain("")
-    outputs = stack.outputs()
-    at_rest.resume_after_a_kill(stack.name, outputs["kubeconfig"])
+    outputs = StackOutputs.read(stack.outputs())
+    at_rest.resume_after_a_kill(stack.name, outputs.kubeconfig)
     report.table(rows(stack.name, outputs))
-    serves = bool(outputs.get("gateway_url"))
+    serves = bool(outputs.gateway_url)
     if serves:
         report.plain("")
         serving_state.repair(outputs)

@@ -4,6 +4,7 @@ import httpx
 
 from mlops_infra import direct
 from mlops_stack import report
+from mlops_stack.outputs import StackOutputs
 from mlops_stack.pulumi_cli import Stack
 from mlops_stack.settings import Settings
 from mlops_stack.status import status
@@ -31,17 +32,18 @@ def smoke_test(stack: Stack, settings: Settings) -> bool:
 
 
 def _model_is_registered(stack: Stack) -> bool:
-    outputs = stack.outputs()
+    outputs = StackOutputs.read(stack.outputs())
+    name, version = outputs.model_name, outputs.model_version
+    if not version:
+        report.plain("✗ the stack's pipeline has registered no model")
+        return False
     try:
-        name, version = outputs["model_name"], outputs["model_version"]
         with direct.client(timeout=_TIMEOUT_SECONDS) as client:
             answer = client.get(
-                f"{outputs['mlflow_url']}/api/2.0/mlflow/model-versions/get",
+                f"{outputs.mlflow_url}/api/2.0/mlflow/model-versions/get",
                 params={"name": name, "version": version},
             )
         answer.raise_for_status()
-    except KeyError as missing:
-        report.plain(f"✗ the stack has no output {missing}: its pipeline has registered no model")
     except httpx.HTTPError as problem:
         report.plain(f"✗ {name} version {version} cannot be read from the registry: {problem!r}")
     else:

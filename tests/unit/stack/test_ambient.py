@@ -13,6 +13,7 @@ from moto.server import ThreadedMotoServer
 
 from mlops_infra import direct, object_store
 from mlops_stack import ambient, environment, probes
+from mlops_stack.outputs import StackOutputs
 from mlops_toolchain import layout
 from mlops_workloads.pipelines_api import PipelinesApi
 from tests.unit.nonsense import NOBODY, NONSENSE
@@ -131,19 +132,19 @@ print("✓")
 
 
 def test_a_page_that_is_refused_its_own_requests_does_not_answer(server: str) -> None:
-    problem = probes.of({"mlflow_url": server})["MLflow"]()
+    problem = probes.of(StackOutputs(mlflow_url=server))["MLflow"]()
     assert problem is not None
     assert "403: Cross-origin request blocked" in problem
 
 
 def test_a_store_is_asked_for_its_buckets_with_its_keys(store: str) -> None:
-    outputs = {
-        "s3_url": store,
-        "s3_region": "us-east-1",
-        "s3_access_key": "key",
-        "s3_secret_key": "secret",
-        "buckets": {"models": "kept-models"},
-    }
+    outputs = StackOutputs(
+        s3_url=store,
+        s3_region="us-east-1",
+        s3_access_key="key",
+        s3_secret_key="secret",
+        buckets={"models": "kept-models"},
+    )
     probe = probes.of(outputs)["S3"]
     assert probe() == "has no bucket kept-models; run `make up` to restart it"
     connection = object_store.Connection(
@@ -154,7 +155,7 @@ def test_a_store_is_asked_for_its_buckets_with_its_keys(store: str) -> None:
 
 
 def test_what_is_refused_is_named_with_the_remedy() -> None:
-    problem = probes.of({"kubeflow_url": NOBODY})["Kubeflow API"]()
+    problem = probes.of(StackOutputs(mlflow_url=NOBODY, kubeflow_url=NOBODY))["Kubeflow API"]()
     assert problem == "does not answer (ConnectError); run `make up` to restart it"
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from mlops_stack.outputs import StackOutputs
 from mlops_stack.status import rows
 from mlops_toolchain import images
 from tests.unit import recording
@@ -41,8 +42,9 @@ def test_the_stack_goes_without_when_its_settings_say_so() -> None:
 
 
 def test_the_summary_says_how_to_get_it() -> None:
-    up = {"mlflow_url": "http://m"}
-    assert dict(rows("dev", {**up, "kubeflow_ui_url": None}))["Kubeflow UI"] == (
+    without = StackOutputs.read({"mlflow_url": "http://m", "kubeflow_ui_url": None})
+    assert dict(rows("dev", without))["Kubeflow UI"] == (
         "not built yet; `make toolchain`, then `make up`"
     )
-    assert dict(rows("dev", {**up, "kubeflow_ui_url": "http://a"}))["Kubeflow UI"] == "http://a"
+    with_it = StackOutputs(mlflow_url="http://m", kubeflow_ui_url="http://a")
+    assert dict(rows("dev", with_it))["Kubeflow UI"] == "http://a"

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from mlops_stack.outputs import StackOutputs
 from mlops_stack.status import rows
 from mlops_toolchain import layout
 from tests.unit import recording
@@ -89,15 +90,16 @@ def test_its_home_is_a_volume_of_its_own(recorded: recording.Recorder) -> None:
 
 
 def test_the_summary_shows_no_token() -> None:
-    outputs = {
-        "mlflow_url": "http://m",
-        "notebook_address": "http://n",
-        "notebook_url": "http://n/lab?token=s3cret",
-    }
+    outputs = StackOutputs(
+        mlflow_url="http://m",
+        notebook_address="http://n",
+        notebook_url="http://n/lab?token=s3cret",
+    )
+    assert "s3cret" not in repr(outputs)
     shown = dict(rows("dev", outputs))
     assert "s3cret" not in str(shown)
     assert "pulumi stack output notebook_url --show-secrets" in shown["Notebook"]
-    assert "Notebook" not in dict(rows("dev", {"mlflow_url": "http://m"}))
+    assert "Notebook" not in dict(rows("dev", StackOutputs(mlflow_url="http://m")))
 
 
 def test_the_sample_is_kept_without_outputs() -> None:

@@ -8,6 +8,7 @@ import pytest
 from flight_rollout.engine import Version
 from flight_rollout.registry import Registered
 from mlops_stack import run
+from mlops_stack.outputs import StackOutputs
 from mlops_stack.pulumi_cli import Stack
 from mlops_workloads import pipeline_runs
 from mlops_workloads.pipelines_api import PipelinesApi
@@ -27,14 +28,13 @@ def kubeflow(monkeypatch: pytest.MonkeyPatch) -> Iterator[Kubeflow]:
         yield server
 
 
-def _outputs(kubeflow: Kubeflow) -> dict[str, Any]:
-    return {
-        "kubeflow_url": kubeflow.url,
-        "kubeflow_ui_url": "http://ui",
-        "kubeconfig": "",
-        "pipeline_id": "p",
-        "pipeline_version_id": "v",
-    }
+def _outputs(kubeflow: Kubeflow) -> StackOutputs:
+    return StackOutputs(
+        kubeflow_url=kubeflow.url,
+        kubeflow_ui_url="http://ui",
+        pipeline_id="p",
+        pipeline_version_id="v",
+    )
 
 
 def _follow(kubeflow: Kubeflow, **changes: Any) -> str:

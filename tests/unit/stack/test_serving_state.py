@@ -3,19 +3,20 @@
 import http.server
 import threading
 from collections.abc import Callable
-from typing import Any
+from dataclasses import replace
 
 import pytest
 
 from flight_rollout import labelled_sample
 from flight_rollout.kubectl import Access
 from mlops_stack import serving_state
+from mlops_stack.outputs import StackOutputs
 from mlops_stack.serving_state import RepairError
 from mlops_workloads import rollout
 from tests.unit.flight_rollout import fake
 from tests.unit.flight_rollout.fake import SERVER, Cluster, FakeRegistry
 
-OUTPUTS: dict[str, Any] = {"seldon_url": "http://127.0.0.1:9"}
+OUTPUTS = StackOutputs(seldon_url="http://127.0.0.1:9")
 
 
 @pytest.fixture
@@ -76,7 +77,7 @@ def test_a_stack_without_a_champion_has_nothing_to_mend(cluster: Cluster) -> Non
 
 
 def test_a_stack_that_serves_nothing_is_not_asked() -> None:
-    assert serving_state.probes({"mlflow_url": "http://127.0.0.1:9"}) == {}
+    assert serving_state.probes(StackOutputs(mlflow_url="http://127.0.0.1:9")) == {}
 
 
 def test_an_engine_is_asked_for_a_prediction_not_for_its_health(
@@ -94,7 +95,7 @@ def test_an_engine_is_asked_for_a_prediction_not_for_its_health(
 
     server = http.server.HTTPServer(("127.0.0.1", 0), Healthy)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    outputs = {"kserve_url": f"http://127.0.0.1:{server.server_port}", **OUTPUTS}
+    outputs = replace(OUTPUTS, kserve_url=f"http://127.0.0.1:{server.server_port}")
     probes = serving_state.probes(outputs)
     for name in ("KServe", "Seldon"):
         said = probes[name]()
