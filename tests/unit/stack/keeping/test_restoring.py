@@ -3,8 +3,6 @@
 import json
 import shutil
 import sqlite3
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import closing
@@ -21,6 +19,7 @@ from mlops_stack.keeping.archive import Archive, Content, Database, Manifest
 from mlops_stack.keeping.choice import Keep
 from mlops_stack.keeping.errors import ArchiveError, KeepError
 from mlops_stack.keeping.export import kept
+from tests.unit import older_mlflow
 from tests.unit.stack.keeping.conftest import World
 
 # A revision of MLflow 2.0's tables.
@@ -213,20 +212,7 @@ def test_tables_of_a_later_mlflow_are_refused() -> None:
 
 def _make_old(file: Path) -> None:
     """Make MLflow's tables as an earlier version of it did, with a model in them."""
-    program = f"""
-from alembic import command
-from mlflow.store.db.utils import _get_alembic_config
-import sqlalchemy
-url = "sqlite:///{file}"
-engine = sqlalchemy.create_engine(url)
-from mlflow.store.tracking.dbmodels.initial_models import Base
-Base.metadata.create_all(engine)
-config = _get_alembic_config(url)
-with engine.begin() as connection:
-    config.attributes["connection"] = connection
-    command.upgrade(config, "{_OLD_REVISION}")
-"""
-    subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)
+    older_mlflow.make(file, _OLD_REVISION)
     with closing(sqlite3.connect(file)) as database:
         database.execute("INSERT INTO registered_models (name) VALUES ('old')")
         database.commit()
