@@ -26,7 +26,7 @@ ENVIRONMENT = $(PYTHON) -m mlops_stack.environments create --name "$$GIVEN_NAME"
 	--template "$$GIVEN_TEMPLATE" --keep "$$GIVEN_KEEP" $(if $(GIVEN_RESTORE),--restore "$$GIVEN_RESTORE")
 
 .DEFAULT_GOAL := help
-.PHONY: help up preview run status down backup refresh takeover toolchain toolchain-in-a-hurry toolchain-status cache-push env envs reap rehearse images predict train canary promote rollback
+.PHONY: help up preview run status down backup refresh takeover toolchain toolchain-in-a-hurry toolchain-for-preview toolchain-status cache-push env envs reap rehearse images predict train canary promote rollback
 .PHONY: bootstrap pipeline lint test test-unit test-serving test-pages test-soak test-restore test-s3 bench
 
 help: ## Show the commands
@@ -42,7 +42,7 @@ up: bootstrap ## From whatever there is to a stack that answers [STACK=dev RESTO
 preview: ## What `make up` would change [STACK=dev FORMAT=text|markdown|json BASE=file]
 	@$(MAKE) --no-print-directory bootstrap $(if $(filter text,$(GIVEN_FORMAT)),,>&2)
 	@$(PREVIEW) --check-only
-	@$(MAKE) --no-print-directory toolchain-in-a-hurry $(if $(filter text,$(GIVEN_FORMAT)),,>&2)
+	@$(MAKE) --no-print-directory toolchain-for-preview $(if $(filter text,$(GIVEN_FORMAT)),,>&2)
 	@$(PREVIEW)
 
 run: ## Run the pipeline and follow it [MONTHS=1-3] [PARAMETERS="iterations=200 leaves=15"]
@@ -104,6 +104,9 @@ toolchain: bootstrap ## Obtain every pinned program, image and data set [KUBERNE
 # Without optional artefacts that would keep the user waiting.
 toolchain-in-a-hurry: bootstrap
 	@$(PYTHON) -m mlops_toolchain build --hurry
+
+toolchain-for-preview: bootstrap
+	@$(PYTHON) -m mlops_toolchain build --for preview
 
 toolchain-status: bootstrap ## List artefacts: version, origin, size, licence
 	@$(PYTHON) -m mlops_toolchain status

@@ -30,7 +30,7 @@ def configuration(stack: Stack) -> dict[str, str]:
 
     A stack that has Kubeflow's UI keeps it; one that has none gets it once its images are built.
     """
-    if stack.provider() != "embedded" or not _missing(_UI) or stack.knows(_UI_TYPE):
+    if stack.provider() != "embedded" or all(map(images.is_expected, _UI)) or stack.knows(_UI_TYPE):
         return {}
     return {"kubeflowUi": "false"}
 

@@ -1,7 +1,7 @@
 """`python -m mlops_toolchain COMMAND`.
 
-build [--hurry] [--kubernetes VERSION] [NAME …] | status [--json] | prune [--build-caches] |
-push [NAME …]
+build [--hurry] [--for COMMAND] [--dry-run] [--kubernetes VERSION] [NAME …] | status [--json] |
+prune [--build-caches] | push [NAME …]
 """
 
 import argparse
@@ -11,6 +11,7 @@ import sys
 import time
 
 from mlops_toolchain import kubernetes, view
+from mlops_toolchain.commands import READ_BY
 from mlops_toolchain.errors import ToolchainError
 
 
@@ -25,6 +26,13 @@ def main() -> int:
         action="store_true",
         help="leave out optional ones that take longer than the rest",
     )
+    build.add_argument(
+        "--for",
+        dest="command_to_run",
+        choices=sorted(READ_BY),
+        help="only what this command of the Makefile reads",
+    )
+    build.add_argument("--dry-run", action="store_true", help="list it, and obtain nothing")
     build.add_argument(
         "--kubernetes",
         default="",
@@ -46,7 +54,11 @@ def main() -> int:
     try:
         if arguments.command == "build":
             beside = kubernetes.artefact_names(arguments.kubernetes)
-            _build(arguments.names, in_a_hurry=arguments.hurry)
+            names = [*arguments.names, *READ_BY.get(arguments.command_to_run, ())]
+            if arguments.dry_run:
+                _list([*names, *(beside if names else ())], in_a_hurry=arguments.hurry)
+                return 0
+            _build(names, in_a_hurry=arguments.hurry)
             if beside:
                 _build(list(beside), in_a_hurry=False)
         elif arguments.command == "status":
@@ -71,6 +83,16 @@ def main() -> int:
     return 0
 
 
+def _list(names: list[str], *, in_a_hurry: bool) -> None:
+    from mlops_toolchain import engine  # noqa: PLC0415
+    from mlops_toolchain.progress import estimate  # noqa: PLC0415
+
+    absent = engine.wanted(names, in_a_hurry=in_a_hurry)
+    for artefact in absent:
+        print(f"{artefact.name} {artefact.version}")
+    print(f"{len(absent)} to obtain, about {estimate(absent) / 60:.0f} min if all are built")
+
+
 def _build(names: list[str], *, in_a_hurry: bool) -> None:
     from mlops_toolchain import engine, host_packages  # noqa: PLC0415
     from mlops_toolchain.build import is_built, record  # noqa: PLC0415
@@ -85,6 +107,7 @@ def _build(names: list[str], *, in_a_hurry: bool) -> None:
     there = [artefact for artefact in wanted if is_built(artefact)]
     if names:
         view.link_only(there)
+        view.add_plugins()
     else:
         view.refresh(there)
     seconds = time.monotonic() - start

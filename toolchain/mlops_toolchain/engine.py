@@ -73,11 +73,22 @@ def missing(names: Iterable[str]) -> list[Artefact]:
     """
     names = list(names)
     ordered = closure(names)
-    wanted = _asked_for(names)
+    included = _asked_for(names)
     for artefact in reversed(ordered):
-        if artefact.name in wanted and not is_built(artefact):
-            wanted.update(artefact.needs)
-    return [a for a in ordered if a.name in wanted and not is_built(a)]
+        if artefact.name in included and not is_built(artefact):
+            included.update(artefact.needs)
+    return [a for a in ordered if a.name in included and not is_built(a)]
+
+
+def wanted(names: Iterable[str], *, in_a_hurry: bool = False) -> list[Artefact]:
+    """Return what `ensure` would obtain, needs first.
+
+    Raises:
+        ToolchainError: a name is unknown.
+    """
+    names = list(names)
+    absent = missing(names)
+    return _without_delays(absent, required(names)) if in_a_hurry else absent
 
 
 def _asked_for(names: Iterable[str]) -> set[str]:
@@ -158,12 +169,7 @@ def ensure(names: Iterable[str], progress: Progress, *, in_a_hurry: bool = False
     """
     names = list(names)
     must = required(names)
-
-    def wanted(names: list[str]) -> list[Artefact]:
-        absent = missing(names)
-        return _without_delays(absent, must) if in_a_hurry else absent
-
-    absent = wanted(names)
+    absent = wanted(names, in_a_hurry=in_a_hurry)
     if not absent:
         return []
     _make_cache()
@@ -171,7 +177,7 @@ def ensure(names: Iterable[str], progress: Progress, *, in_a_hurry: bool = False
     if store := open_store():
         asked_for = _asked_for(names)
         fetched = _fetch(absent, asked_for, store, progress)
-        absent = wanted(names)
+        absent = wanted(names, in_a_hurry=in_a_hurry)
     return [*fetched, *_build(absent, must, progress)]
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Final
 
-from mlops_toolchain import layout
+from mlops_toolchain import engine, layout
 from mlops_toolchain.artefacts import ARTEFACTS
 from mlops_toolchain.build import is_built
 from mlops_toolchain.keys import key
@@ -49,6 +49,17 @@ def is_there(name: str) -> bool:
         KeyError: the toolchain has no such image.
     """
     return is_built(_ARTEFACTS[name])
+
+
+def is_expected(name: str) -> bool:
+    """Return whether `make up` finds an image: it is there, or what runs before it obtains it.
+
+    A preview thus says what the update will do, and waits for no image.
+
+    Raises:
+        KeyError: the toolchain has no such image.
+    """
+    return is_there(name) or _ARTEFACTS[name] in engine.wanted([], in_a_hurry=True)
 
 
 def artefact(name: str) -> str:

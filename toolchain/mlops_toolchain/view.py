@@ -24,6 +24,11 @@ def refresh(artefacts: Iterable[Artefact]) -> None:
         for entry in (layout.view() / folder).iterdir():
             if entry.is_symlink() and entry not in wanted:
                 entry.unlink()
+    add_plugins()
+
+
+def add_plugins() -> None:
+    """Add what Pulumi runs: launchers of the project's own plugins."""
     # A Pulumi that was there already brings a language host that fits it.
     if (layout.bin_dir() / "pulumi").is_symlink():
         (layout.bin_dir() / _LANGUAGE_HOST).unlink(missing_ok=True)

@@ -47,6 +47,7 @@ def _stack(*, has_ui: bool = False, **config: str) -> Stack:
 
 def _built(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
     monkeypatch.setattr(images, "is_there", lambda name: name in names)
+    monkeypatch.setattr(images, "is_expected", lambda name: name in names)
 
 
 def test_a_new_stack_does_not_wait_for_the_ui(
@@ -66,6 +67,14 @@ def test_it_gets_the_ui_once_that_is_built(
     assert stack_images.configuration(_stack()) == {}
     stack_images.build_for(_stack(), settings.parse({}))
     assert not commands
+
+
+def test_a_preview_has_the_ui_that_the_toolchain_builds_before_the_update(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    _built(monkeypatch)
+    monkeypatch.setattr(images, "is_expected", lambda _: True)
+    assert stack_images.configuration(_stack()) == {}
 
 
 def test_a_stack_that_has_the_ui_keeps_it(
