@@ -21,7 +21,7 @@ from mlops_toolchain import layout
 
 # What is asked of the API server is read from files; what runs in a Pod runs here.
 _KUBECTL = """#!{python} -IS
-import json, os, pathlib, subprocess, sys
+import json, os, pathlib, sys
 here = pathlib.Path({folder!r})
 words = [word for word in sys.argv[1:] if not word.startswith(("--kubeconfig", "--namespace"))]
 with (here / "commands").open("a") as log:

@@ -3,6 +3,7 @@
 import gzip
 import multiprocessing
 import os
+import shutil
 import signal
 import sys
 import tarfile
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from mlops_infra import object_store
 from mlops_stack.keeping import archive, at_rest
 from mlops_stack.keeping.choice import Keep
 from mlops_stack.keeping.errors import ArchiveError, KeepError
@@ -276,36 +278,60 @@ def test_harm_on_the_way_to_the_disk_keeps_the_stack(
         pytest.fail("it was destroyed")
 
 
-def test_killed_at_ten_points_nothing_is_destroyed_before_a_whole_export_is_there(
+def test_killed_at_any_point_nothing_is_destroyed_before_a_whole_export_is_there(
     world: World, tmp_path: Path
 ) -> None:
-    """Each point is the begin of a program, or of a file's opening, renaming or removal."""
-    count = multiprocessing.get_context("fork").Value("i", 0)
+    """Each point is the begin of a program, or of a file's opening, renaming or removal.
 
-    def counted(where: Path, at: int = 0) -> None:
-        _kill_at(count, at, where)
+    What a killed process leaves is what the disk holds at that point: one export is enough for all.
+    """
+    # Small, for it is copied at each point.
+    object_store.empty_bucket(world.s3, "models")
+    world.s3.put_object(Bucket="models", Key="m/1", Body=b"a model")
+    where, points = tmp_path / "export", tmp_path / "points"
+    where.mkdir()
+
+    def watched() -> None:
+        _at_each_step(where, lambda step: shutil.copytree(where, points / f"{step:04}"))
         _keep(world, where, then=(where / "destroyed").touch, what="all")
 
-    (tmp_path / "whole").mkdir()
-    _killed(lambda: counted(tmp_path / "whole"))
-    assert (tmp_path / "whole/destroyed").exists()
-    total, outcomes = count.value, []
-    assert total > _POINTS
-    for point in range(1, _POINTS + 1):
-        # The last one is the destroy itself.
-        at, where = point * total // _POINTS, tmp_path / f"point-{point}"
-        where.mkdir()
-        count.value = 0
-        _killed(lambda at=at, where=where: counted(where, at))
-        outcomes.append((where / "kept/manifest.json").exists())
-        assert not (where / "destroyed").exists(), f"destroyed at {at} of {total}"
-        if outcomes[-1]:
+    _killed(watched)
+    assert (where / "destroyed").exists()
+    left = sorted(points.iterdir())
+    assert len(left) > _POINTS
+    outcomes = [_is_whole(point) for point in left]
+    # The last one is the destroy itself.
+    assert (outcomes[0], outcomes[-1]) == (False, True)
+    assert sorted(outcomes) == outcomes
+
+    # A process that is killed leaves that, and nothing happens after it.
+    middle = len(left) // 2
+    where = tmp_path / "killed"
+    where.mkdir()
+
+    def killed() -> None:
+        _at_each_step(where, lambda step: step == middle and os.kill(os.getpid(), signal.SIGKILL))
+        _keep(world, where, then=(where / "destroyed").touch, what="all")
+
+    _killed(killed)
+    assert _is_whole(where) is outcomes[middle - 1]
+    assert _names(where) == _names(left[middle - 1])
+
+
+def _is_whole(where: Path) -> bool:
+    """Return whether an export is there; one that is not is refused, and nothing is destroyed."""
+    assert not (where / "destroyed").exists()
+    whole = (where / "kept/manifest.json").exists()
+    if whole:
+        archive.read(where / "kept")
+    else:
+        with pytest.raises(ArchiveError, match="is no finished export"):
             archive.read(where / "kept")
-        else:
-            with pytest.raises(ArchiveError, match="is no finished export"):
-                archive.read(where / "kept")
-    assert outcomes[0] is False
-    assert outcomes[-1] is True
+    return whole
+
+
+def _names(where: Path) -> set[str]:
+    return {str(path.relative_to(where)) for path in where.rglob("*")}
 
 
 def _models(where: Path) -> Keep:
@@ -317,18 +343,21 @@ def _keep(world: World, where: Path, *, then: Callable[[], Any], what: str = "mo
         then()
 
 
-def _kill_at(count: Any, at: int, below: Path) -> None:
-    """Let this process be killed at its nth step."""
+def _at_each_step(below: Path, do: Callable[[int], object]) -> None:
+    """Let this process do something before each of its steps, which are numbered from 1."""
     events = ("open", "os.rename", "os.remove", "os.mkdir", "subprocess.Popen")
+    steps, doing = 0, False
 
     def step(event: str, given: tuple[Any, ...]) -> None:
-        if event not in events:
+        nonlocal steps, doing
+        if doing or event not in events:
             return
         if event != "subprocess.Popen" and not str(given[0]).startswith(str(below)):
             return
-        count.value += 1
-        if count.value == at:
-            os.kill(os.getpid(), signal.SIGKILL)
+        steps += 1
+        doing = True
+        do(steps)
+        doing = False
 
     sys.addaudithook(step)
 
@@ -337,5 +366,5 @@ def _killed(work: Callable[[], Any]) -> None:
     """Run work in a process of its own, which may be killed."""
     process = multiprocessing.get_context("fork").Process(target=work)
     process.start()
-    process.join(120)
+    process.join()
     assert process.exitcode in (0, -signal.SIGKILL)
