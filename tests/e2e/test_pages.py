@@ -174,6 +174,15 @@ def kubeflow(outputs: dict[str, Any]) -> str:
     return str(url)
 
 
+def test_a_notebook_opens_its_sample(page: Page, outputs: dict[str, Any]) -> None:
+    address = httpx.URL(outputs["notebook_url"])
+    page.goto(str(address.copy_with(path=f"{address.path.rstrip('/')}/tree/flight_delay.ipynb")))
+    # JupyterLab has drawn the notebook's cells, and a kernel answers for it.
+    expect(page.locator(".jp-Notebook .jp-Cell").first).to_be_visible()
+    expect(page.locator(".jp-Notebook-ExecutionIndicator[data-status='idle']")).to_be_visible()
+    keep(page, "notebook")
+
+
 @pytest.mark.parametrize("path", ["pipelines", "experiments", "runs", "recurringruns"])
 def test_kubeflow_lists_what_its_api_has(page: Page, kubeflow: str, path: str) -> None:
     listed = httpx.get(f"{kubeflow}/apis/v2beta1/{path}", timeout=_SECONDS, trust_env=False).json()

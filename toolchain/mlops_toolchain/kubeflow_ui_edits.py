@@ -239,6 +239,28 @@ function refuseForeignEndpoint(endpoint?: string) {
     ),
 )
 
+# The Pod of a step that may be tried again has "retry" in its name. Its log was looked for in the
+# folder of a workflow that there is not, and so was lost with the Pod.
+_LOGS_OF_RETRIED_STEPS = (
+    Edit(
+        file="server/workflow-helper.ts",
+        old="      .replace('{{workflow.name}}', "
+        "podName.replace(/-system-container-impl-.*/, ''))\n",
+        new="      .replace(\n        '{{workflow.name}}',\n"
+        "        podName.replace(/(-retry)?-system-container-impl-.*/, ''),\n      )\n",
+    ),
+    Edit(
+        file="server/workflow-helper.ts",
+        old="  let workflowName = podName.replace(/-system-container-impl-.*/, '');\n",
+        new="  let workflowName = podName.replace(/(-retry)?-system-container-impl-.*/, '');\n",
+    ),
+    Edit(
+        file="server/workflow-helper.ts",
+        old="    const nodeName = podName.replace('-system-container-impl', '');\n",
+        new="    const nodeName = podName.replace(/(-retry)?-system-container-impl/, '');\n",
+    ),
+)
+
 EDITS = (
     *_OPENED_FRAMES,
     *_FIRST_LOOK,
@@ -246,4 +268,5 @@ EDITS = (
     *_NO_FILES,
     *_NO_CLUSTER_NAME,
     *_OWN_STORE_ONLY,
+    *_LOGS_OF_RETRIED_STEPS,
 )
