@@ -5,6 +5,7 @@ import os
 import secrets
 import shlex
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
@@ -31,6 +32,21 @@ def state_dir() -> Path:
 def local_stacks() -> Path:
     """Return the folder of the states that this checkout keeps."""
     return state_dir() / "pulumi/.pulumi/stacks"
+
+
+def _local_backend() -> str:
+    # Without files of attributes beside the states: a killed engine may leave an empty one, which
+    # no later command could read.
+    return f"file://{state_dir() / 'pulumi'}?metadata=skip"
+
+
+def is_local(variables: Mapping[str, str]) -> bool:
+    """Return whether variables let Pulumi keep states where `local_stacks` says.
+
+    Args:
+        variables: of an environment, as `variables` makes it.
+    """
+    return variables.get("PULUMI_BACKEND_URL") == _local_backend()
 
 
 def passphrase_file() -> Path:
@@ -83,12 +99,9 @@ def variables() -> dict[str, str]:
     Raises:
         PassphraseError: see `passphrase_file`; or the user's own passphrase is empty.
     """
-    folder = state_dir() / "pulumi"
-    folder.mkdir(parents=True, exist_ok=True)
+    (state_dir() / "pulumi").mkdir(parents=True, exist_ok=True)
     ours = {
-        # Without files of attributes beside the states: a killed engine may leave an empty one,
-        # which no later command could read.
-        "PULUMI_BACKEND_URL": f"file://{folder}?metadata=skip",
+        "PULUMI_BACKEND_URL": _local_backend(),
         "PULUMI_HOME": str(layout.pulumi_home()),
         "PULUMI_SKIP_UPDATE_CHECK": "true",
         # Most of an update is waiting for Pods. By default four of them a core are waited for at

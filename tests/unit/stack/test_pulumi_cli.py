@@ -230,6 +230,35 @@ def _local_stack(checkout: Path, name: str) -> Path:
     return file
 
 
+def test_a_state_of_this_checkout_is_found_without_pulumi_and_one_elsewhere_is_not(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Stack, "names", classmethod(lambda _: []))
+    stack = Stack("dev")
+    assert not stack.exists()
+    _local_stack(checkout, "dev")
+    assert stack.exists()
+    monkeypatch.setenv("PULUMI_BACKEND_URL", "s3://elsewhere")
+    assert not Stack("dev").exists()
+
+
+def test_a_command_reads_state_and_tags_of_its_stack_once(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def answer(_self: Stack, *words: str, **_options: object) -> str:
+        asked.append(" ".join(words[:3]))
+        return "{}"
+
+    (checkout / "Pulumi.dev.yaml").write_text(CONFIG)
+    stack = Stack("dev")
+    _local_stack(checkout, "dev")
+    monkeypatch.setattr(Stack, "_capture", answer)
+    stack.ensure()
+    assert asked == ["stack export --stack", "stack tag ls"]
+
+
 @pytest.mark.parametrize("left", [None, "", " \n"])
 def test_a_lost_passphrase_is_not_replaced_beside_stacks_that_need_it(
     checkout: Path, left: str | None
