@@ -1,5 +1,6 @@
 """S3 calls that the bucket and dataset resources share; no Pulumi in here."""
 
+import functools
 import os
 import re
 from collections.abc import Iterator
@@ -83,7 +84,17 @@ def _isolated_session() -> Any:
     }
     for file in ("config_file", "credentials_file"):
         variables[file] = (None, None, os.devnull, None)
-    return session.Session(session_vars=variables)
+    isolated = session.Session(session_vars=variables)
+    isolated.register_component("data_loader", _descriptions())
+    return isolated
+
+
+@functools.cache
+def _descriptions() -> Any:
+    """Return what reads the descriptions of AWS's services, once for all clients."""
+    from botocore.loaders import create_loader  # noqa: PLC0415
+
+    return create_loader()
 
 
 def bucket_name_problem(bucket: str) -> str | None:
