@@ -1,6 +1,7 @@
 """Keys: each names one object and stays as it was written, or is refused in words that say why."""
 
 import unicodedata
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -58,6 +59,17 @@ def _listed(s3: Any, bucket: str, prefix: str = "") -> list[str]:
 
 def _code(error: pytest.ExceptionInfo[ClientError]) -> str:
     return str(error.value.response["Error"]["Code"])
+
+
+def _written(limit: Limit | None, remedy: str, *writes: Callable[[], object]) -> None:
+    """Let each write succeed or, where a limit forbids it, be refused with its code and remedy."""
+    for write in writes:
+        if limit:
+            with pytest.raises(ClientError, match=remedy) as refused:
+                write()
+            assert _code(refused) == limit.code
+        else:
+            write()
 
 
 def test_keys_of_every_kind_are_kept_as_they_are(s3: Any, store: Store, bucket: str) -> None:
@@ -146,34 +158,24 @@ def test_no_key_is_stored_and_not_listed(
 @pytest.mark.limit("key-below-object")
 def test_a_key_below_an_object(s3: Any, bucket: str, limit: Limit | None) -> None:
     s3.put_object(Bucket=bucket, Key="x/data", Body=b"data")
-    writes = (
+    _written(
+        limit,
+        "Use another key",
         lambda: s3.put_object(Bucket=bucket, Key="x/data/part-0", Body=b"part"),
         lambda: s3.create_multipart_upload(Bucket=bucket, Key="x/data/part-0"),
     )
-    for write in writes:
-        if limit:
-            with pytest.raises(ClientError, match="Use another key") as refused:
-                write()
-            assert _code(refused) == limit.code
-        else:
-            write()
     assert s3.get_object(Bucket=bucket, Key="x/data")["Body"].read() == b"data"
 
 
 @pytest.mark.limit("key-of-folder")
 def test_a_key_that_is_the_folder_of_others(s3: Any, bucket: str, limit: Limit | None) -> None:
     s3.put_object(Bucket=bucket, Key="x/data/part-0", Body=b"part")
-    writes = (
+    _written(
+        limit,
+        "Use another key",
         lambda: s3.put_object(Bucket=bucket, Key="x/data", Body=b"data"),
         lambda: s3.create_multipart_upload(Bucket=bucket, Key="x/data"),
     )
-    for write in writes:
-        if limit:
-            with pytest.raises(ClientError, match="Use another key") as refused:
-                write()
-            assert _code(refused) == limit.code
-        else:
-            write()
     assert s3.get_object(Bucket=bucket, Key="x/data/part-0")["Body"].read() == b"part"
     # Once nothing is below it, the key is free.
     s3.delete_object(Bucket=bucket, Key="x/data/part-0")
@@ -183,28 +185,24 @@ def test_a_key_that_is_the_folder_of_others(s3: Any, bucket: str, limit: Limit |
 
 @pytest.mark.limit("folder-with-data")
 def test_a_key_that_ends_in_a_slash_with_data(s3: Any, bucket: str, limit: Limit | None) -> None:
-    if limit:
-        with pytest.raises(ClientError, match="Leave the slash or the data out") as refused:
-            s3.put_object(Bucket=bucket, Key="folder/", Body=b"data")
-        assert _code(refused) == limit.code
-    else:
-        s3.put_object(Bucket=bucket, Key="folder/", Body=b"data")
+    _written(
+        limit,
+        "Leave the slash or the data out",
+        lambda: s3.put_object(Bucket=bucket, Key="folder/", Body=b"data"),
+    )
+    if not limit:
         assert s3.get_object(Bucket=bucket, Key="folder/")["Body"].read() == b"data"
 
 
 @pytest.mark.limit("key-part-too-long")
 def test_a_part_of_a_key_beyond_a_files_name(s3: Any, bucket: str, limit: Limit | None) -> None:
     for key in ("x" * 256, "a/" + "ж" * 128 + "/b"):
-        for write in (
+        _written(
+            limit,
+            "at most 255",
             lambda key=key: s3.put_object(Bucket=bucket, Key=key, Body=b"x"),
             lambda key=key: s3.create_multipart_upload(Bucket=bucket, Key=key),
-        ):
-            if limit:
-                with pytest.raises(ClientError, match="at most 255") as refused:
-                    write()
-                assert _code(refused) == limit.code
-            else:
-                write()
+        )
     assert _listed(s3, bucket) == ([] if limit else sorted(["x" * 256, "a/" + "ж" * 128 + "/b"]))
 
 
