@@ -60,7 +60,7 @@ def job(namespace: str, name: str, **annotations: str) -> dict[str, Any]:
     }
 
 
-def definition(group: str, kind: str = "Widget") -> dict[str, Any]:
+def definition(group: str, kind: str = "Widget", version: str = "v1") -> dict[str, Any]:
     """Return the CustomResourceDefinition of a namespaced kind whose spec may hold anything."""
     plural = f"{kind.lower()}s"
     anything = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
@@ -74,7 +74,7 @@ def definition(group: str, kind: str = "Widget") -> dict[str, Any]:
             "names": {"kind": kind, "plural": plural, "singular": kind.lower()},
             "versions": [
                 {
-                    "name": "v1",
+                    "name": version,
                     "served": True,
                     "storage": True,
                     "schema": {

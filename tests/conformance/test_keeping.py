@@ -16,6 +16,7 @@ from mlops_stack.keeping.homes import Homes, Volume, manifest
 from mlops_stack.keeping.pods import Pods
 from mlops_toolchain import layout
 from mlops_workloads.notebook import pod
+from tests.conformance.manifests import definition
 from tests.conformance.tools import SEARCH
 
 pytestmark = pytest.mark.timeout(300)
@@ -48,33 +49,6 @@ def _create(pods: Pods, tmp_path: Path, *objects: dict[str, Any]) -> None:
     pods.run("objects", "apply", "--server-side", f"--filename={file}")
 
 
-def _definition(kind: str, group: str) -> dict[str, Any]:
-    plural = f"{kind.lower()}s"
-    return {
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"{plural}.{group}"},
-        "spec": {
-            "group": group,
-            "scope": "Namespaced",
-            "names": {"kind": kind, "plural": plural, "singular": kind.lower()},
-            "versions": [
-                {
-                    "name": "v1",
-                    "served": True,
-                    "storage": True,
-                    "schema": {
-                        "openAPIV3Schema": {
-                            "type": "object",
-                            "x-kubernetes-preserve-unknown-fields": True,
-                        }
-                    },
-                }
-            ],
-        },
-    }
-
-
 def _object(kind: str, group: str, namespace: str, name: str, **rest: Any) -> dict[str, Any]:
     metadata = {"name": name, "namespace": namespace, **rest.pop("metadata", {})}
     return {"apiVersion": f"{group}/v1", "kind": kind, "metadata": metadata, **rest}
@@ -91,7 +65,7 @@ def test_the_pod_that_reads_a_home_is_admitted_where_notebooks_are(
         pods,
         tmp_path,
         _namespace("team", **{"pod-security.kubernetes.io/enforce": "restricted"}),
-        _definition("Notebook", "kubeflow.org"),
+        definition("kubeflow.org", "Notebook"),
     )
     _wait_established(pods, "notebooks.kubeflow.org")
     spec = pod("notebook", "an-image", "environment", "token", "home-1")
@@ -121,8 +95,8 @@ def test_schedules_stop_and_what_goes_on_is_known(pods: Pods, tmp_path: Path) ->
         pods,
         tmp_path,
         _namespace("kubeflow"),
-        _definition("ScheduledWorkflow", "kubeflow.org"),
-        _definition("Workflow", "argoproj.io"),
+        definition("kubeflow.org", "ScheduledWorkflow"),
+        definition("argoproj.io", "Workflow"),
         _object(
             *("Deployment", "apps", "kubeflow", "ml-pipeline-scheduledworkflow"),
             spec={
