@@ -134,6 +134,7 @@ test: toolchain lint ## Every test, to a real up → run → down
 	@echo "not run: model servers under load and in trouble, which need an idle machine: make test-serving"
 	@echo "not run: all of a stack's data into a new one, which takes ten minutes: make test-restore"
 	@echo "not run: a run's page and its panels in a browser: make test-pages"
+	@echo "not run: the AWS stack in each of its sizes: make rehearse"
 	@echo "not run: a node's hour, day and year: make test-soak"
 
 test-pages: toolchain ## A run's page and its panels in a browser

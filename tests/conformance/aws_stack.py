@@ -4,6 +4,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,11 +56,15 @@ class AwsStack:
             check=False,
         )
 
-    def configure(self, **settings: str) -> None:
-        """Change the stack's file."""
-        document = yaml.safe_load(self.file.read_text())
+    @contextmanager
+    def configured(self, **settings: str) -> Iterator[None]:
+        """Change the stack's file for the time of the block."""
+        before = self.file.read_text()
+        document = yaml.safe_load(before)
         document["config"] |= {f"mlops-platform:{k}": v for k, v in settings.items()}
         self.file.write_text(yaml.safe_dump(document))
+        yield
+        self.file.write_text(before)
 
     def up(self) -> None:
         done = self.run("up")
@@ -80,8 +85,13 @@ class AwsStack:
         return str(self.client("ec2").describe_vpcs(Filters=filters)["Vpcs"][0]["VpcId"])
 
 
-@pytest.fixture(name="stack")
-def aws_stack(tmp_path: Path) -> Iterator[AwsStack]:
+@contextmanager
+def configured_stack(folder: Path) -> Iterator[AwsStack]:
+    """Give a stack that is not up yet, with an AWS and a cluster of its own.
+
+    Args:
+        folder: for what these write.
+    """
     name = f"e2e-aws-{uuid.uuid4().hex[:6]}"
     settings = {
         "clusterProvider": "eks",
@@ -94,20 +104,20 @@ def aws_stack(tmp_path: Path) -> Iterator[AwsStack]:
     file.write_text(
         yaml.safe_dump({"config": {f"mlops-platform:{k}": settings[k] for k in settings}})
     )
-    (tmp_path / "plane").mkdir()
+    (folder / "plane").mkdir()
     try:
         with (
-            control_plane(tmp_path / "plane") as plane,
-            moto_server.serve(tmp_path / "moto.log") as endpoint,
+            control_plane(folder / "plane") as plane,
+            moto_server.serve(folder / "moto.log") as endpoint,
         ):
             access = yaml.safe_load(plane.kubeconfig.read_text())
             environ = surroundings.variables(
-                tmp_path,
+                folder,
                 aws=endpoint,
                 kubernetes=plane.server,
                 authority=access["clusters"][0]["cluster"]["certificate-authority-data"],
                 programs=surroundings.token_program(
-                    tmp_path / "bin", access["users"][0]["user"]["token"]
+                    folder / "bin", access["users"][0]["user"]["token"]
                 ),
             )
             yield AwsStack(name=name, file=file, environ=environ, plane=plane)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from mlops_infra.aws.presets import PRESETS
 from mlops_stack.rehearsal.command import rehearse
 from tests.conformance.tools import find
 
@@ -14,4 +15,5 @@ pytestmark = [
 
 def test_the_aws_stack_goes_up_and_leaves_nothing() -> None:
     # Raises where a step fails, where a second preview or a refresh differs, and for leftovers.
-    rehearse()
+    # The first size has platform and workloads; the other ones are for `make rehearse`.
+    rehearse(tuple(PRESETS)[:1])
