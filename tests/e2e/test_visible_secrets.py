@@ -40,8 +40,9 @@ def test_no_command_line_holds_a_secret(
     secret = {
         where: value
         for where, value in values.items()
-        # An endpoint is no secret, nor is a certificate.
-        if len(value) >= _LENGTH and not value.startswith(("http", "-----BEGIN CERTIFICATE"))
+        # An address is no secret, nor is a certificate.
+        if len(value) >= _LENGTH
+        and not value.startswith(("http", "s3://", "-----BEGIN CERTIFICATE"))
     }
     assert len(secret) > 5
     # Of the node's own programs, so that it is known that they were looked at.
