@@ -63,12 +63,11 @@ COMMAND = """
 import sys
 from pathlib import Path
 
+from mlops_stack.pulumi_cli import Stack
 from mlops_toolchain import layout
 
+# After the imports, which look into the real one.
 layout.checkout = lambda: Path(sys.argv[1])
-
-from mlops_stack.pulumi_cli import Stack
-
 stack = Stack("killed")
 stack.ensure()
 stack.run(*sys.argv[2:])
@@ -112,13 +111,13 @@ class Checkout:
 
     def finish(self, *arguments: str) -> None:
         process = self.start(*arguments)
-        text, _ = process.communicate(timeout=120)
+        text, _ = process.communicate(timeout=300)
         assert process.returncode == 0, text
 
     def kill_when(self, count: int) -> None:
         """Start an update, and kill it as soon as there are so many objects."""
         process = self.start("up", "--yes", "--skip-preview")
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 180
         while len(self.objects()) < count:
             assert process.poll() is None, process.communicate()[0]
             assert time.monotonic() < deadline
