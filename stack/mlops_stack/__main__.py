@@ -15,10 +15,13 @@ if TYPE_CHECKING:
 
 _NOTHING_CHANGED: Final = "nothing was changed"
 _GO_ON: Final = "run the same command again to go on"
+# They change nothing that an upgrade which has not ended would lose, or end it.
+_BESIDE_AN_UPGRADE: Final = frozenset({"upgrade", "down", "preview", "predict", "status"})
 # What a user does after Ctrl-C; commands that are not here only read.
 _AFTER_INTERRUPTION: Final = {
     "up": f"{_GO_ON}, or `make down` to remove what is there",
     "down": _GO_ON,
+    "upgrade": _GO_ON,
     "canary": f"{_GO_ON}, or `make rollback`",
     "promote": _GO_ON,
     "rollback": _GO_ON,
@@ -34,6 +37,7 @@ def main() -> int:
         choices=[
             *("up", "preview", "run", "status", "down", "env", "rehearse", "images", "predict"),
             *("canary", "promote", "rollback", "train", "backup", "refresh", "takeover"),
+            "upgrade",
         ],
     )
     parser.add_argument("--stack", default="dev", help="name of the stack (default: dev)")
@@ -60,8 +64,12 @@ def main() -> int:
         help="summary of the target branch's preview (--format json), to compare Markdown with",
     )
     parser.add_argument("--keep", default="", help="what a down exports first: all, models or none")
-    parser.add_argument("--keep-to", default="", help="folder that it goes to")
-    parser.add_argument("--to", default="", help="folder that a backup goes to")
+    parser.add_argument(
+        "--keep-to", default="", help="folder that it goes to, or an upgrade's data"
+    )
+    parser.add_argument(
+        "--to", default="", help="folder that a backup goes to; version that an upgrade leads to"
+    )
     parser.add_argument("--flights", default="5", help="how many flights a prediction is of")
     parser.add_argument("--version", default="", help="registered version that a canary is of")
     parser.add_argument("--weight", default="10", help="its share of the requests in percent")
@@ -102,7 +110,9 @@ def main() -> int:
 
     try:
         check_stack_name(arguments.stack)
-        return _run(arguments, Stack(arguments.stack))
+        stack = Stack(arguments.stack)
+        _refuse_during_upgrade(arguments.command, stack)
+        return _run(arguments, stack)
     except (
         *(ArchiveError, BaseError, BusyError, DataLossError, FullBucketsError, KeepError),
         *(KindError, NodeError, OwnershipError, environment.PassphraseError),
@@ -164,6 +174,13 @@ def _images(push: str) -> int:
     return 0
 
 
+def _refuse_during_upgrade(command: str, stack: "Stack") -> None:
+    if command not in _BESIDE_AN_UPGRADE:
+        from mlops_stack.upgrading import record  # noqa: PLC0415
+
+        record.refuse_meanwhile(stack.name, stack.make_argument)
+
+
 def _run(arguments: argparse.Namespace, stack: "Stack") -> int:
     done = True
     if arguments.check_only:
@@ -201,12 +218,10 @@ def _run(arguments: argparse.Namespace, stack: "Stack") -> int:
             done = _down(stack, arguments)
         case "backup":
             _backup(stack, arguments.to)
-        case "refresh":
-            from mlops_stack.refresh import refresh  # noqa: PLC0415
-
-            refresh(stack)
-        case "takeover":
-            _take_over(stack)
+        case "upgrade":
+            _upgrade(stack, arguments)
+        case "refresh" | "takeover":
+            _read_anew(stack, arguments.command)
         case _:
             _serve(stack, arguments)
     return 0 if done else 1
@@ -235,7 +250,12 @@ def _serve(stack: "Stack", arguments: argparse.Namespace) -> None:
                 rollback(stack)
 
 
-def _take_over(stack: "Stack") -> None:
+def _read_anew(stack: "Stack", command: str) -> None:
+    if command == "refresh":
+        from mlops_stack.refresh import refresh  # noqa: PLC0415
+
+        refresh(stack)
+        return
     from mlops_stack.locks import working_on  # noqa: PLC0415
     from mlops_stack.ownership import take_over  # noqa: PLC0415
 
@@ -288,6 +308,14 @@ def _backup(stack: "Stack", to: str) -> None:
     with working_on(stack.name, "make backup"):
         stack.outputs_when_up()
         backup(stack, choice.folder(stack.name, to))
+
+
+def _upgrade(stack: "Stack", arguments: argparse.Namespace) -> None:
+    from mlops_stack.locks import working_on  # noqa: PLC0415
+    from mlops_stack.upgrading.command import upgrade  # noqa: PLC0415
+
+    with working_on(stack.name, "make upgrade"):
+        upgrade(stack, started=arguments.started, to=arguments.to, keep_to=arguments.keep_to)
 
 
 def _down(stack: "Stack", arguments: argparse.Namespace) -> bool:

@@ -8,6 +8,7 @@ from mlops_infra.node.leftovers import leftovers
 from mlops_stack import aws_data, full_buckets, gone, lasting, ownership, report
 from mlops_stack.keeping.choice import Keep
 from mlops_stack.pulumi_cli import PulumiError, Stack
+from mlops_stack.upgrading import record
 from mlops_toolchain import layout
 
 
@@ -93,6 +94,8 @@ def _destroy(
     if existed and not found and failure is None:
         # Last: a stack that is forgotten cannot be tried again.
         stack.remove()
+    if not found and failure is None:
+        record.forget_destroyed(stack.name)
     report.plain(f"leftovers: {len(found)} ({time.monotonic() - started:.1f} s)")
     if failure is not None:
         raise failure

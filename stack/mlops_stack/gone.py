@@ -11,7 +11,7 @@ from typing import Any, Final
 from mlops_infra import kind_cluster
 from mlops_infra.node import cluster
 from mlops_stack import report
-from mlops_stack.lasting import DataLossError
+from mlops_stack.lasting import EVERYTHING, DataLossError
 from mlops_stack.previews.stateful import is_cluster
 from mlops_stack.pulumi_cli import Stack
 
@@ -23,7 +23,7 @@ def drop(stack: Stack, *, allowed: frozenset[str] = frozenset()) -> None:
 
     Args:
         stack: the stack.
-        allowed: names of the resources that a lasting stack may lose.
+        allowed: names of the resources that a lasting stack may lose; `EVERYTHING` for all.
 
     Raises:
         DataLossError: the stack is not ephemeral, and nobody has allowed it; nothing was changed.
@@ -35,7 +35,7 @@ def drop(stack: Stack, *, allowed: frozenset[str] = frozenset()) -> None:
     if not found:
         return
     name = str(found[0]["urn"]).rpartition("::")[2]
-    if not stack.settings().ephemeral and name not in allowed:
+    if not stack.settings().ephemeral and not {EVERYTHING, name} & allowed:
         raise DataLossError(
             f"the cluster of stack {stack.name} is gone, with the data that was in it; the stack "
             "is not ephemeral, so nothing was made in its place. Bring the cluster back, or let "

@@ -68,14 +68,14 @@ def up(stack: Stack, *, started: float, restore: Path | None = None, replace: st
     stack_images.build_for(stack, settings)
     gone.drop(stack, allowed=lasting.names(replace))
     if kept:
-        _restored(stack, *kept)
+        restored(stack, *kept)
         # An import of Kubeflow's database leaves out what the program has in it.
         unfinished = bool(kept[1].kubeflow or settings.pipeline_run or settings.pipeline_schedule)
     if unfinished:
         if not settings.ephemeral and stack.resources():
             _plan(stack, replace)
         with report.phase(f"pulumi up, stack {stack.name}"):
-            _update(stack, **({"replace": replace} if replace else {}))
+            update(stack, **({"replace": replace} if replace else {}))
     report.plain("")
     outputs = StackOutputs.read(stack.outputs())
     at_rest.resume_after_a_kill(stack.name, outputs.kubeconfig)
@@ -122,8 +122,24 @@ def check_restore(settings: Settings, kept: tuple[Archive, Manifest] | None) -> 
     check_revision(kept[1])
 
 
-def _restored(stack: Stack, kept: Archive, manifest: Manifest) -> None:
-    if stack.exists() and stack.outputs().get("model_version"):
+def restored(
+    stack: Stack, kept: Archive, manifest: Manifest, *, again: bool = False, **values: str
+) -> None:
+    """Bring up a stack whose pipeline has not run, with the data of an export.
+
+    Args:
+        stack: the stack.
+        kept: the export.
+        manifest: what it holds.
+        again: whether what the stack holds is known to come from this export.
+        values: settings that differ from the stack's file until the next update.
+
+    Raises:
+        ArchiveError: the export's MLflow database cannot be brought up to date.
+        KeepError: the export could not be imported.
+        PulumiError: Pulumi failed, or the stack has models of its own.
+    """
+    if not again and stack.exists() and stack.outputs().get("model_version"):
         raise PulumiError(
             f"stack {stack.name} has models of its own, which an import would replace; "
             "restore into a new stack"
@@ -132,8 +148,8 @@ def _restored(stack: Stack, kept: Archive, manifest: Manifest) -> None:
 
     with up_to_date(kept, manifest) as database:
         with report.phase(f"pulumi up without a run, stack {stack.name}"):
-            _update(stack, **_AT_REST)
-        restore(stack, kept, manifest, database)
+            update(stack, **_AT_REST, **values)
+        restore(stack, kept, manifest, database, again=again)
 
 
 def _plan(stack: Stack, replace: str) -> None:
@@ -153,7 +169,17 @@ def _plan(stack: Stack, replace: str) -> None:
     lasting.refuse_loss(stack, planned, allowed=lasting.names(replace))
 
 
-def _update(stack: Stack, **values: str) -> None:
+def update(stack: Stack, **values: str) -> None:
+    """Let Pulumi update a stack, with the project's policies.
+
+    Args:
+        stack: the stack.
+        values: settings that differ from the stack's file until the next update.
+
+    Raises:
+        PulumiError: Pulumi failed; it has said why.
+        SettingsError: the stack's configuration is wrong.
+    """
     stack.ensure(**stack_images.configuration(stack), **values)
     # Policies judge each resource before it is made. A preview of a cluster that is half made
     # tells nothing that the update does not, and costs as long as an update without changes.

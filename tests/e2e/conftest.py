@@ -27,14 +27,14 @@ class Commands:
     name: str
 
     def run(
-        self, command: str, *words: str, check: bool = True
+        self, command: str, *words: str, check: bool = True, seconds: float = _TIMEOUT_SECONDS
     ) -> subprocess.CompletedProcess[str]:
         result = subprocess.run(
             self.command(command, *words),
             cwd=CHECKOUT,
             capture_output=True,
             text=True,
-            timeout=_TIMEOUT_SECONDS,
+            timeout=seconds,
             check=False,
         )
         if check and result.returncode:
@@ -71,7 +71,8 @@ def new_stack() -> Iterator[type[Commands]]:
 
     yield make  # type: ignore[misc]
     for commands in made:
-        commands.run("down", check=False)
+        # A lasting one with data, too.
+        commands.run("down", "--replace", "*", check=False)
         (CHECKOUT / f"Pulumi.{commands.name}.yaml").unlink(missing_ok=True)
         config = CHECKOUT / ".state/config" / f"Pulumi.{commands.name}.yaml"
         config.unlink(missing_ok=True)

@@ -193,8 +193,9 @@ def version_refusal(spec: NodeSpec) -> str | None:
     return (
         f"cluster {spec.name} has Kubernetes {held}, and {named.kubernetes_version} is asked for, "
         "which only a new cluster can have: leave kubernetesVersion at auto, or carry the data "
-        f"into a new one by `make down STACK={spec.name} KEEP=all` and "
-        f"`make up STACK={spec.name} RESTORE=folder` (docs/upgrading.md)"
+        f"into a new one by `make upgrade STACK={spec.name}`; into an older one by "
+        f"`make down STACK={spec.name} KEEP=all` and `make up STACK={spec.name} RESTORE=folder` "
+        "(docs/upgrading.md)"
     )
 
 

@@ -4,12 +4,12 @@ import dataclasses
 import ipaddress
 import json
 import logging
-import os
 from dataclasses import dataclass
 from enum import StrEnum
 
 import yaml
 
+from mlops_infra.node import durable
 from mlops_infra.node.errors import RecordError
 from mlops_infra.node.layout import StateFolder, state_root
 from mlops_infra.node.spec import NodeSpec, Subnets
@@ -75,19 +75,7 @@ class Record:
     def write(self, folder: StateFolder) -> None:
         """Write it in one step: a reader sees the old record or the new one."""
         text = json.dumps(dataclasses.asdict(self), indent=2) + "\n"
-        draft = folder.record.with_suffix(".new")
-        with draft.open("w") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.rename(folder.record)
-        # Without it, a power cut could still bring the folder back without its record
-        for path in (folder.path, folder.path.parent):
-            descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+        durable.write(folder.record, text)
 
 
 def read_record(folder: StateFolder) -> Record | None:

@@ -21,10 +21,11 @@ from mlops_stack.keeping.progress import Progress
 from mlops_stack.pulumi_cli import Stack
 
 _SCHEDULE = "pulumi-python:dynamic/mlops:RecurringRun"
+_WITHOUT_KEEPING = "KEEP=none destroys the stack with its data"
 
 
 @contextlib.contextmanager
-def kept(stack: Stack, keep: Keep) -> Iterator[None]:
+def kept(stack: Stack, keep: Keep, *, otherwise: str = _WITHOUT_KEEPING) -> Iterator[None]:
     """Export a stack's data; the block then destroys the stack.
 
     From before the export to the end of the block the stack is at rest: schedules start no runs,
@@ -34,6 +35,7 @@ def kept(stack: Stack, keep: Keep) -> Iterator[None]:
     Args:
         stack: the stack.
         keep: what to export, and where to.
+        otherwise: what a user can do where the export fails, for the message.
 
     Raises:
         ArchiveError: the folder cannot take it.
@@ -49,7 +51,7 @@ def kept(stack: Stack, keep: Keep) -> Iterator[None]:
     with of_cluster(outputs["kubeconfig"]) as pods, contextlib.ExitStack() as rest:
         source = _Source(stack.name, outputs, resources, pods, keep.what)
         with report.phase(f"keep {keep.what} of {stack.name} in {keep.folder}"):
-            after = ". Nothing was destroyed; KEEP=none destroys the stack with its data"
+            after = f". Nothing was destroyed; {otherwise}"
             with _new_archive(keep.folder, after) as target:
                 if source.has_runs:
                     rest.enter_context(at_rest.suspended(stack.name, pods, afterwards=False))

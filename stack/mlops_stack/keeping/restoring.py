@@ -89,7 +89,12 @@ def up_to_date(archive: Archive, manifest: Manifest) -> Iterator[tuple[Path, Con
 
 
 def restore(
-    stack: Stack, archive: Archive, manifest: Manifest, database: tuple[Path, Content]
+    stack: Stack,
+    archive: Archive,
+    manifest: Manifest,
+    database: tuple[Path, Content],
+    *,
+    again: bool = False,
 ) -> None:
     """Import an export into a stack that holds nothing yet, checksums verified.
 
@@ -98,6 +103,8 @@ def restore(
         archive: the export.
         manifest: what it holds.
         database: MLflow's database as `up_to_date` gives it.
+        again: whether the stack is known to hold nothing but what an earlier import of this export
+            has brought.
 
     Raises:
         KeepError: the stack holds data of its own, or does not take it.
@@ -107,7 +114,7 @@ def restore(
     with report.phase(f"restore {archive.folder}"), of_cluster(outputs["kubeconfig"]) as pods:
         store, mlflow = Store(outputs), MlflowPod(pods)
         begun = _Begun(stack.name, archive.folder, manifest)
-        _refuse_data(stack.name, outputs, mlflow, manifest, begun=begun.is_there())
+        _refuse_data(stack.name, outputs, mlflow, manifest, begun=again or begun.is_there())
         begun.note()
         _load_objects(store, archive, manifest)
         if manifest.kubeflow:

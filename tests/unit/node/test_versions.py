@@ -68,8 +68,7 @@ def test_another_version_never_replaces_a_cluster(
     words = [failure.reason for failure in failures.failures]
     assert bool(words) is refused
     assert all(
-        "`make down STACK=dev KEEP=all`" in word and "has Kubernetes 1.30.1" in word
-        for word in words
+        "`make upgrade STACK=dev`" in word and "has Kubernetes 1.30.1" in word for word in words
     )
     # A new stack's cluster has nothing to lose.
     assert not EmbeddedClusterProvider().check({}, inputs).failures

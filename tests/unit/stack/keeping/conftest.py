@@ -2,11 +2,15 @@
 
 import functools
 import json
+import multiprocessing
+import signal
 import sqlite3
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, cast
 
@@ -215,3 +219,56 @@ def world(tmp_path: Path, moto: str, monkeypatch: pytest.MonkeyPatch) -> World:
     found.has("notebooks", _NOTEBOOK)
     found.has("scheduledworkflows", {"metadata": {"name": "nightly"}})
     return found
+
+
+class Kubeflow(BaseHTTPRequestHandler):
+    """Kubeflow's API, as far as an import asks it."""
+
+    runs = 0
+    schedules: list[dict[str, Any]] = []  # noqa: RUF012 - the test's own
+
+    def do_GET(self) -> None:
+        if "recurringruns" in self.path:
+            self._answer({"recurringRuns": self.schedules})
+        else:
+            self._answer({"total_size": self.runs})
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        made = {**body, "recurring_run_id": f"{body['display_name']}-again"}
+        self.schedules.append(made)
+        self._answer(made)
+
+    def do_DELETE(self) -> None:
+        gone = self.path.rpartition("/")[2]
+        self.schedules[:] = [s for s in self.schedules if s["recurring_run_id"] != gone]
+        self._answer({})
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+    def _answer(self, body: dict[str, Any]) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(json.dumps(body).encode())
+
+
+@pytest.fixture
+def kubeflow(world: World) -> Iterator[type[Kubeflow]]:
+    class Api(Kubeflow):
+        schedules = []  # noqa: RUF012
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Api)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    world.kubeflow_url = f"http://127.0.0.1:{server.server_address[1]}"
+    yield Api
+    server.shutdown()
+    server.server_close()
+
+
+def run_to_a_kill(work: Callable[[], Any]) -> None:
+    """Run work in a process of its own, which may be killed."""
+    process = multiprocessing.get_context("fork").Process(target=work)
+    process.start()
+    process.join()
+    assert process.exitcode in (0, -signal.SIGKILL)

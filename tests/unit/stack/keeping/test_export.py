@@ -1,7 +1,6 @@
 """An export before a destroy: whole and on the disk first, of a stack at rest, or nothing goes."""
 
 import gzip
-import multiprocessing
 import os
 import shutil
 import signal
@@ -20,7 +19,7 @@ from mlops_stack.keeping.errors import ArchiveError, KeepError
 from mlops_stack.keeping.export import backup, kept
 from mlops_stack.keeping.homes import Homes
 from mlops_stack.keeping.objects import Store
-from tests.unit.stack.keeping.conftest import World
+from tests.unit.stack.keeping.conftest import World, run_to_a_kill
 
 _POINTS = 10
 
@@ -64,7 +63,7 @@ def test_a_stack_without_schedules_is_left_alone(world: World, tmp_path: Path) -
 def test_what_a_killed_command_suspended_goes_on_with_the_next(
     world: World, tmp_path: Path
 ) -> None:
-    _killed(lambda: _keep(world, tmp_path, then=lambda: os.kill(os.getpid(), signal.SIGKILL)))
+    run_to_a_kill(lambda: _keep(world, tmp_path, then=lambda: os.kill(os.getpid(), signal.SIGKILL)))
     assert world.controllers == "0"
     at_rest.resume_after_a_kill(world.name, "a kubeconfig")
     assert world.controllers == "1"
@@ -295,7 +294,7 @@ def test_killed_at_any_point_nothing_is_destroyed_before_a_whole_export_is_there
         _at_each_step(where, lambda step: shutil.copytree(where, points / f"{step:04}"))
         _keep(world, where, then=(where / "destroyed").touch, what="all")
 
-    _killed(watched)
+    run_to_a_kill(watched)
     assert (where / "destroyed").exists()
     left = sorted(points.iterdir())
     assert len(left) > _POINTS
@@ -313,7 +312,7 @@ def test_killed_at_any_point_nothing_is_destroyed_before_a_whole_export_is_there
         _at_each_step(where, lambda step: step == middle and os.kill(os.getpid(), signal.SIGKILL))
         _keep(world, where, then=(where / "destroyed").touch, what="all")
 
-    _killed(killed)
+    run_to_a_kill(killed)
     assert _is_whole(where) is outcomes[middle - 1]
     assert _names(where) == _names(left[middle - 1])
 
@@ -360,11 +359,3 @@ def _at_each_step(below: Path, do: Callable[[int], object]) -> None:
         doing = False
 
     sys.addaudithook(step)
-
-
-def _killed(work: Callable[[], Any]) -> None:
-    """Run work in a process of its own, which may be killed."""
-    process = multiprocessing.get_context("fork").Process(target=work)
-    process.start()
-    process.join()
-    assert process.exitcode in (0, -signal.SIGKILL)

@@ -1,14 +1,9 @@
 """All of an export comes back into a stack that holds nothing, and into no other."""
 
-import json
 import shutil
 import sqlite3
-import threading
-from collections.abc import Iterator
 from contextlib import closing
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -20,55 +15,10 @@ from mlops_stack.keeping.choice import Keep
 from mlops_stack.keeping.errors import ArchiveError, KeepError
 from mlops_stack.keeping.export import kept
 from tests.unit import older_mlflow
-from tests.unit.stack.keeping.conftest import World
+from tests.unit.stack.keeping.conftest import Kubeflow, World
 
 # A revision of MLflow 2.0's tables.
 _OLD_REVISION = "cc1f77228345"
-
-
-class _Kubeflow(BaseHTTPRequestHandler):
-    """Kubeflow's API, as far as an import asks it."""
-
-    runs = 0
-    schedules: list[dict[str, Any]] = []  # noqa: RUF012 - the test's own
-
-    def do_GET(self) -> None:
-        if "recurringruns" in self.path:
-            self._answer({"recurringRuns": self.schedules})
-        else:
-            self._answer({"total_size": self.runs})
-
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        made = {**body, "recurring_run_id": f"{body['display_name']}-again"}
-        self.schedules.append(made)
-        self._answer(made)
-
-    def do_DELETE(self) -> None:
-        gone = self.path.rpartition("/")[2]
-        self.schedules[:] = [s for s in self.schedules if s["recurring_run_id"] != gone]
-        self._answer({})
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-    def _answer(self, body: dict[str, Any]) -> None:
-        self.send_response(200)
-        self.end_headers()
-        self.wfile.write(json.dumps(body).encode())
-
-
-@pytest.fixture
-def kubeflow(world: World) -> Iterator[type[_Kubeflow]]:
-    class Api(_Kubeflow):
-        schedules = []  # noqa: RUF012
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Api)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    world.kubeflow_url = f"http://127.0.0.1:{server.server_address[1]}"
-    yield Api
-    server.shutdown()
-    server.server_close()
 
 
 @pytest.fixture
@@ -100,7 +50,7 @@ def _restore(world: World, export: tuple[Archive, Manifest]) -> None:
 
 
 def test_everything_comes_back(
-    world: World, export: tuple[Archive, Manifest], kubeflow: type[_Kubeflow]
+    world: World, export: tuple[Archive, Manifest], kubeflow: type[Kubeflow]
 ) -> None:
     kubeflow.schedules[:] = [
         {"recurring_run_id": "1", "display_name": "weekly", "status": "DISABLED"},
@@ -147,7 +97,7 @@ def test_an_interrupted_import_is_taken_up_again(
         change.setattr(restoring.Homes, "load", interrupted)
         with pytest.raises(KeepError, match="the power is gone"):
             _restore(world, export)
-    monkeypatch.setattr(_Kubeflow, "runs", 2)
+    monkeypatch.setattr(Kubeflow, "runs", 2)
     _restore(world, export)
     versions = world.s3.list_object_versions(Bucket="models", Prefix="m/v")["Versions"]
     assert len(versions) == 2
@@ -155,7 +105,7 @@ def test_an_interrupted_import_is_taken_up_again(
 
 
 def test_a_stack_with_runs_of_its_own_is_left_alone(
-    world: World, export: tuple[Archive, Manifest], kubeflow: type[_Kubeflow]
+    world: World, export: tuple[Archive, Manifest], kubeflow: type[Kubeflow]
 ) -> None:
     kubeflow.runs = 3
     with pytest.raises(KeepError, match="holds 3 runs of Kubeflow of its own"):
@@ -166,7 +116,7 @@ def test_a_stack_with_runs_of_its_own_is_left_alone(
 def test_a_home_without_its_notebook_stays_in_the_export(
     world: World,
     export: tuple[Archive, Manifest],
-    kubeflow: type[_Kubeflow],
+    kubeflow: type[Kubeflow],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert not kubeflow.schedules
