@@ -5,40 +5,25 @@ import os
 import signal
 import subprocess
 import sys
-import tarfile
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from mlops_platform import kubeflow_manifests
 from mlops_stack.rehearsal.ports import free_port
-from mlops_toolchain import keys
-from mlops_toolchain.artefacts import BY_NAME
-from tests.conformance import mariadb
-from tests.conformance.mariadb import PASSWORD, USER, Server
-from tests.unit.conftest import CHECKOUT
+from tests.conformance import mariadb, metadata_server
+from tests.conformance.mariadb import USER, Server
 
-PACKAGES = keys.result(BY_NAME["ml-metadata-packages"]) / "site.tar"
-pytestmark = [
-    pytest.mark.timeout(300),
-    pytest.mark.skipif(not PACKAGES.exists(), reason="needs its packages: run `make toolchain`"),
-    pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason="its library is for Python 3.11"),
-]
-_PROGRAM = CHECKOUT / "toolchain/images/ml-metadata/metadata_server.py"
+pytestmark = [pytest.mark.timeout(300), *metadata_server.NEEDS]
 _CLIENT = Path(__file__).with_name("metadata_client.py")
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The packages of its image."""
-    folder = tmp_path_factory.mktemp("site")
-    with tarfile.open(PACKAGES) as archive:
-        archive.extractall(folder, filter="data")
-    return folder
+    return metadata_server.unpack(tmp_path_factory.mktemp("site"))
 
 
 @pytest.fixture
@@ -49,48 +34,13 @@ def database() -> Iterator[Server]:
         yield Server(folder=Path(folder), port=free_port())
 
 
-@contextmanager
-def _metadata(site: Path, database: Server, folder: Path) -> Iterator[tuple[int, Path]]:
-    """Run the server with what the stack gives it; yield its port and its log."""
-    port, log, config = free_port(), folder / "server.log", folder / "config"
-    config.write_text(
-        kubeflow_manifests.metadata_config(
-            host="127.0.0.1", port=database.port, user=USER, password=PASSWORD
-        )
-    )
-    with log.open("w") as output:
-        process = subprocess.Popen(
-            [
-                *(sys.executable, _PROGRAM, f"--grpc_port={port}"),
-                f"--metadata_store_server_config_file={config}",
-            ],
-            env={"PATH": os.environ["PATH"], "PYTHONPATH": str(site)},
-            stdout=output,
-            stderr=output,
-        )
-    try:
-        yield port, log
-        assert process.poll() is None, log.read_text()
-        assert PASSWORD not in Path(f"/proc/{process.pid}/cmdline").read_text()
-    finally:
-        process.kill()
-        process.wait()
-
-
-def _listens(log: Path) -> None:
-    deadline = time.monotonic() + 60
-    while "listens" not in log.read_text():
-        assert time.monotonic() < deadline, log.read_text()
-        time.sleep(0.1)
-
-
 def test_calls_wait_while_the_database_restarts(
     site: Path, database: Server, tmp_path: Path
 ) -> None:
     # It starts before its database, as after a restart of the node.
-    with _metadata(site, database, tmp_path) as (port, log):
+    with metadata_server.running(site, database, tmp_path) as (port, log):
         with database.running():
-            _listens(log)
+            metadata_server.wait(log)
             client = subprocess.Popen(
                 [sys.executable, _CLIENT, str(port), "20"],
                 env={"PATH": os.environ["PATH"], "PYTHONPATH": str(site)},
@@ -136,7 +86,10 @@ def test_a_refused_account_ends_the_server_and_shows_no_password(
     with database.running():
         ended = subprocess.run(
             [sys.executable, "-c", program, config],
-            env={"PATH": os.environ["PATH"], "PYTHONPATH": f"{site}:{_PROGRAM.parent}"},
+            env={
+                "PATH": os.environ["PATH"],
+                "PYTHONPATH": f"{site}:{metadata_server.PROGRAM.parent}",
+            },
             capture_output=True,
             text=True,
             timeout=60,

@@ -191,6 +191,8 @@ def test_metrics_are_a_table(page: Page) -> None:
     expect(panel).to_contain_text("Scalar Metrics: metrics")
     expect(panel).to_contain_text("roc_auc")
     expect(panel).to_contain_text("0.7125")
+    # It was no number.
+    expect(panel).not_to_contain_text("precision")
 
 
 def test_a_classifiers_metrics_are_charts(page: Page) -> None:

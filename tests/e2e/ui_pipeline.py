@@ -42,7 +42,9 @@ def evaluate(
     print(f"evaluated {rows} rows")
     metrics.log_metric("roc_auc", 0.7125)
     metrics.log_metric("rows", rows)
-    curve.log_roc_curve([0.0, 0.2, 1.0], [0.0, 0.7, 1.0], [1.0, 0.5, 0.0])
+    # What is no number is left out, as the first point of scikit-learn's curves.
+    metrics.log_metric("precision", float("nan"))
+    curve.log_roc_curve([0.0, 0.0, 0.2, 1.0], [0.0, 0.0, 0.7, 1.0], [float("inf"), 1.0, 0.5, 0.0])
     curve.log_confusion_matrix(["on time", "late"], [[81, 12], [7, 93]])
     Path(card.path).write_text("<html><body><h1>Model card</h1></body></html>")
 

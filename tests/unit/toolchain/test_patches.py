@@ -1,5 +1,6 @@
 """Patches of upstream's sources."""
 
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from mlops_toolchain import artefacts, layout
 from mlops_toolchain.errors import ToolchainError
 from mlops_toolchain.keys import key
 from mlops_toolchain.recipes.go import PatchedGoPrograms
+from mlops_toolchain.recipes.kubeflow_source import KubeflowSource
 from mlops_toolchain.recipes.patches import apply_patches
 
 PATCH = """\
@@ -70,7 +72,12 @@ def test_a_folder_without_patches_is_refused(tmp_path: Path) -> None:
 
 
 def _patched() -> list[Any]:
-    return [a for a in artefacts.ARTEFACTS if isinstance(a.recipe, PatchedGoPrograms)]
+    recipes = (PatchedGoPrograms, KubeflowSource)
+    return [a for a in artefacts.ARTEFACTS if isinstance(a.recipe, recipes)]
+
+
+def test_the_programs_with_patches() -> None:
+    assert {artefact.name for artefact in _patched()} == {"versitygw", "kubeflow-source"}
 
 
 def test_each_patch_begins_with_its_reason() -> None:
@@ -81,18 +88,20 @@ def test_each_patch_begins_with_its_reason() -> None:
             assert len(patch.read_text().partition("\ndiff --git")[0].split()) > 10, patch
 
 
-def test_the_patches_are_part_of_the_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (artefact,) = _patched()
+@pytest.mark.parametrize("artefact", _patched(), ids=lambda artefact: artefact.name)
+def test_the_patches_are_part_of_the_key(
+    artefact: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = key.__wrapped__(artefact.name)
-    folders = {path.name: path for path in artefact.recipe.sources()}
-    for source in folders.values():
+    for source in artefact.recipe.sources():
         target = tmp_path / source.relative_to(layout.checkout())
         target.parent.mkdir(parents=True, exist_ok=True)
         if source.is_file():
             target.write_bytes(source.read_bytes())
-            continue
-        target.mkdir()
-        for patch in source.iterdir():
-            (target / patch.name).write_text(patch.read_text() + " ")
+        else:
+            shutil.copytree(source, target)
     monkeypatch.setattr(layout, "checkout", lambda: tmp_path)
+    assert key.__wrapped__(artefact.name) == before
+    for patch in (tmp_path / "toolchain/patches").rglob("*.patch"):
+        patch.write_text(patch.read_text() + " ")
     assert key.__wrapped__(artefact.name) != before

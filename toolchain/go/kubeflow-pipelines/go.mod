@@ -342,6 +342,7 @@ require (
 
 replace (
 	github.com/argoproj/argo-workflows/v3 => ./argo-workflows
+	github.com/kubeflow/pipelines => ./pipelines
 	github.com/kubeflow/pipelines/api => ./api
 	github.com/kubeflow/pipelines/kubernetes_platform => ./kubernetes_platform
 	github.com/mattn/go-sqlite3 => ./go-sqlite3

@@ -16,7 +16,7 @@ from mlops_toolchain.recipes.patches import apply_patches
 from mlops_toolchain.recipes.python_packages import unpack_wheels
 
 _MODULES = Path("toolchain/go")
-_PATCHES = Path("toolchain/patches")
+PATCHES = Path("toolchain/patches")
 _CHANGED = "changed"
 
 
@@ -235,11 +235,11 @@ class PatchedGoPrograms(ChangedGoPrograms):
 
     def sources(self) -> tuple[Path, ...]:
         """Return the module's go.mod and go.sum, and the patches."""
-        return (*super().sources(), layout.checkout() / _PATCHES / self.module)
+        return (*super().sources(), layout.checkout() / PATCHES / self.module)
 
     def change(self, context: Context, module: Path) -> None:
         """Apply the patches."""
-        apply_patches(context, layout.checkout() / _PATCHES / self.module, module)
+        apply_patches(context, layout.checkout() / PATCHES / self.module, module)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,7 @@ Go's proxy serves the backend's module but not three modules that it is written 
 - the SQLite driver needs a C compiler, and the API server only names its error codes.
 
 `toolchain/go/kubeflow-pipelines` holds the workspace's go.mod with these replacements, and go.sum.
+What differs in the backend stands in `toolchain/patches/kubeflow-pipelines`.
 """
 
 import ast
@@ -20,7 +21,8 @@ from mlops_toolchain import layout
 from mlops_toolchain.artefact import Context
 from mlops_toolchain.errors import ToolchainError
 from mlops_toolchain.recipes.edit import Edit
-from mlops_toolchain.recipes.go import copy_from_module, go_environment, module_folder
+from mlops_toolchain.recipes.go import PATCHES, copy_from_module, go_environment, module_folder
+from mlops_toolchain.recipes.patches import apply_patches
 from mlops_toolchain.recipes.python_packages import unpack_wheels
 
 _WORKSPACE = Path("toolchain/go/kubeflow-pipelines")
@@ -39,6 +41,9 @@ _UNUSED = ("ui", "sdks", "docs", "examples", "community", "hack", "manifests")
 class KubeflowSource:
     """The workspace `source/`, and the modules' own kustomize manifests in `manifests/`.
 
+    The backend has the patches in `toolchain/patches/kubeflow-pipelines`: each is a unified diff
+    whose header gives the reason, and they apply in the order of their names.
+
     Attributes:
         pipelines: version of the module github.com/kubeflow/pipelines.
         argo: version of the module github.com/argoproj/argo-workflows/v3.
@@ -53,8 +58,8 @@ class KubeflowSource:
     kind: str = "go"
 
     def sources(self) -> tuple[Path, ...]:
-        """Return the workspace's folder."""
-        return (layout.checkout() / _WORKSPACE,)
+        """Return the workspace's folder, and the patches."""
+        return (layout.checkout() / _WORKSPACE, self._patches())
 
     def links(self) -> dict[str, str]:
         """Return nothing: builds use it."""
@@ -67,6 +72,14 @@ class KubeflowSource:
         self._generate(context, source)
         argo = module_folder(context, _ARGO, self.argo, cwd=source / "generate")
         pipelines = module_folder(context, _PIPELINES, self.pipelines, cwd=source / "generate")
+        # The backend alone: the rest of the module holds no Go package that it imports.
+        copy_from_module(
+            pipelines / "backend",
+            source / "pipelines/backend",
+            ignore=shutil.ignore_patterns("*_test.go", "testdata"),
+        )
+        shutil.copyfile(pipelines / "go.mod", source / "pipelines/go.mod")
+        apply_patches(context, self._patches(), source / "pipelines")
         copy_from_module(
             argo,
             source / "argo-workflows",
@@ -84,6 +97,10 @@ class KubeflowSource:
             pipelines / "backend/src/apiserver/config/config.json", context.output / "config.json"
         )
         shutil.rmtree(source / "generate")
+
+    @staticmethod
+    def _patches() -> Path:
+        return layout.checkout() / PATCHES / "kubeflow-pipelines"
 
     def _generate(self, context: Context, source: Path) -> None:
         work = context.output / "work"
