@@ -4,6 +4,7 @@ What runs is what `make up` runs, on a program of ten objects; each has an autom
 one which the state never heard of could be made again beside itself.
 """
 
+import contextlib
 import json
 import os
 import secrets
@@ -11,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from mlops_kubernetes import VERSION
@@ -122,7 +124,7 @@ class Checkout:
             assert process.poll() is None, process.communicate()[0]
             assert time.monotonic() < deadline
             time.sleep(0.01)
-        os.killpg(process.pid, signal.SIGKILL)
+        _kill_session(process.pid)
         process.communicate()
 
     def objects(self) -> list[str]:
@@ -134,6 +136,24 @@ class Checkout:
                 f"/api/v1/namespaces/{self.namespace}/{path}?labelSelector=run%3D{self.run_id}"
             )
         )
+
+
+def _kill_session(leader: int) -> None:
+    """Kill all processes of a session: Pulumi gives its plugins groups of their own."""
+    while living := list(_members(leader)):
+        for process in living:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+        time.sleep(0.05)
+
+
+def _members(leader: int) -> Iterator[int]:
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # it has ended meanwhile
+            # What follows the program's name, which may hold blanks.
+            state, _parent, _group, session, *_ = stat.read_text().rpartition(")")[2].split()
+            if int(session) == leader and state != "Z":
+                yield int(stat.parent.name)
 
 
 def test_the_update_after_ten_that_were_killed_has_every_object_once(
