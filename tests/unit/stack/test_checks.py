@@ -153,13 +153,18 @@ def test_make_builds_nothing_for_what_it_refuses(
 
 
 @pytest.mark.parametrize(
-    "words", [("up", "STACK=dev"), ("preview", "STACK=dev"), ("env", "NAME=pr-1", "TTL=4h")]
+    ("words", "built"),
+    [
+        (("up", "STACK=dev"), "--hurry"),
+        (("preview", "STACK=dev"), "--for preview"),
+        (("env", "NAME=pr-1", "TTL=4h"), "--hurry"),
+    ],
 )
-def test_make_checks_then_builds_then_works(make: Path, words: tuple[str, ...]) -> None:
+def test_make_checks_then_builds_then_works(make: Path, words: tuple[str, ...], built: str) -> None:
     code, text, (check, build, work) = run(make, *words)
     assert code == 0, text
     assert "--check-only" in check
-    assert build == "-m mlops_toolchain build --hurry"
+    assert build == f"-m mlops_toolchain build {built}"
     # The same words, but for the time at which the command began.
     began = work.index(" --started") if "--started" in work else len(work)
     assert check == f"{work[:began]} --check-only"
