@@ -22,6 +22,7 @@ STACK_COMMAND = $(PYTHON) -m mlops_stack
 # What is given wrongly is refused before anything is built for it.
 UP = $(STACK_COMMAND) up --stack "$$GIVEN_STACK" --replace "$$GIVEN_REPLACE" $(if $(GIVEN_RESTORE),--restore "$$GIVEN_RESTORE")
 PREVIEW = $(STACK_COMMAND) preview --stack "$$GIVEN_STACK" --format "$$GIVEN_FORMAT" $(if $(GIVEN_BASE),--base "$$GIVEN_BASE")
+UPGRADE = $(STACK_COMMAND) upgrade --stack "$$GIVEN_STACK" --to "$$GIVEN_TO" --keep-to "$$GIVEN_KEEP_TO"
 ENVIRONMENT = $(PYTHON) -m mlops_stack.environments create --name "$$GIVEN_NAME" --ttl "$$GIVEN_TTL" \
 	--template "$$GIVEN_TEMPLATE" --keep "$$GIVEN_KEEP" $(if $(GIVEN_RESTORE),--restore "$$GIVEN_RESTORE")
 
@@ -79,8 +80,10 @@ backup: bootstrap ## All of a stack's data to a folder; the stack goes on [STACK
 	@$(STACK_COMMAND) backup --stack "$$GIVEN_STACK" --to "$$GIVEN_TO"
 
 upgrade: started := $(shell date +%s)
-upgrade: toolchain-in-a-hurry ## Another version of Kubernetes: all data out, a new cluster, all data in [STACK=dev TO=version KEEP_TO=folder]
-	@$(STACK_COMMAND) upgrade --stack "$$GIVEN_STACK" --to "$$GIVEN_TO" --keep-to "$$GIVEN_KEEP_TO" --started $(started)
+upgrade: bootstrap ## Another version of Kubernetes: all data out, a new cluster, all data in [STACK=dev TO=version KEEP_TO=folder]
+	@$(UPGRADE) --check-only
+	@$(MAKE) --no-print-directory toolchain-in-a-hurry
+	@$(UPGRADE) --started $(started)
 
 env: bootstrap ## An environment that expires: NAME=pr-123 TTL=4h [TEMPLATE=dev KEEP=all|models RESTORE=folder]
 	@$(ENVIRONMENT) --check-only

@@ -83,7 +83,7 @@ def main() -> int:
     parser.add_argument(
         "--check-only",
         action="store_true",
-        help="of up and preview: only refuse what is given wrongly, before anything is built",
+        help="of up, preview and upgrade: only refuse what is given wrongly, and build nothing",
     )
     # Intermixed: parameters come after options.
     arguments = parser.parse_intermixed_args()
@@ -232,6 +232,8 @@ def _check(stack: "Stack", arguments: argparse.Namespace) -> None:
 
     if arguments.command == "preview":
         checks.preview(stack, base=arguments.base)
+    elif arguments.command == "upgrade":
+        checks.upgrade(stack, to=arguments.to)
     else:
         checks.up(stack, restore=arguments.restore)
 

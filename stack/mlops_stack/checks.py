@@ -13,6 +13,7 @@ from mlops_stack.kubernetes_version import artefact_names, wanted_version
 from mlops_stack.pulumi_cli import Stack, settings_in
 from mlops_stack.settings import Settings
 from mlops_stack.up import check_restore
+from mlops_stack.upgrading import record, versions
 
 
 def up(stack: Stack, *, restore: Path | None = None) -> None:
@@ -43,6 +44,19 @@ def preview(stack: Stack, *, base: Path | None = None) -> None:
         from mlops_stack.previews.summary import read_base  # noqa: PLC0415
 
         read_base(base)
+
+
+def upgrade(stack: Stack, *, to: str = "") -> None:
+    """Refuse a version that `make upgrade` would refuse; one that has begun is gone on with.
+
+    Raises:
+        PulumiError: an environment's template is not in this checkout.
+        SettingsError: the configuration is wrong, or the cluster is not to get that version.
+    """
+    settings = _settings(stack)
+    versions.check_provider(stack, settings.cluster_provider)
+    if record.read(stack.name) is None:
+        versions.choose(stack, settings, to)
 
 
 def _settings(stack: Stack) -> Settings:

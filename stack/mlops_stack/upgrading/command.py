@@ -40,7 +40,7 @@ def upgrade(stack: Stack, *, started: float, to: str = "", keep_to: str = "") ->
         StackImagesError: an image that the stack needs could not be built.
         UpgradeError: there is nothing to upgrade, or not to that version; nothing was changed.
     """
-    versions.check_provider(stack)
+    versions.check_provider(stack, stack.provider())
     ownership.check(stack)
     try:
         begun = _begun(stack, to)
@@ -95,8 +95,9 @@ def _emptied(stack: Stack, *, to: str, keep_to: str) -> Upgrade:
     """Take all data out of the old cluster, and delete it."""
     from mlops_stack.keeping.export import kept  # noqa: PLC0415
 
-    before, after = versions.choose(stack, to)
-    if stack.settings().layers != "all":
+    settings = stack.settings()
+    before, after = versions.choose(stack, settings, to)
+    if settings.layers != "all":
         raise UpgradeError(
             f"stack {stack.name} has layers infra, and no data of it can be carried: `make down` "
             "and `make up` give it a new cluster, without what its buckets hold. "
@@ -104,7 +105,7 @@ def _emptied(stack: Stack, *, to: str, keep_to: str) -> Upgrade:
         )
     stack.outputs_when_up("mlflow_url")
     build(after)
-    stack_images.build_for(stack, stack.settings())
+    stack_images.build_for(stack, settings)
     if cluster.read(stack.name).health is not cluster.Health.HEALTHY:
         with report.phase(f"start the cluster with Kubernetes {before}"):
             # Its file may name the version that it is to get.

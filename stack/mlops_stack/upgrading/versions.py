@@ -2,7 +2,7 @@
 
 from mlops_stack import kubernetes_version
 from mlops_stack.pulumi_cli import Stack
-from mlops_stack.settings import AUTO_VERSION
+from mlops_stack.settings import AUTO_VERSION, Settings
 from mlops_stack.upgrading.record import UpgradeError
 from mlops_toolchain import kubernetes
 
@@ -13,13 +13,12 @@ _OTHERS = {
 }
 
 
-def check_provider(stack: Stack) -> None:
+def check_provider(stack: Stack, provider: str) -> None:
     """Refuse a stack whose cluster is not the project's own.
 
     Raises:
         UpgradeError: it is another's.
     """
-    provider = stack.provider()
     if provider != "embedded":
         raise UpgradeError(
             f"make upgrade is for embedded clusters, and that of stack {stack.name} is of "
@@ -28,15 +27,15 @@ def check_provider(stack: Stack) -> None:
         )
 
 
-def choose(stack: Stack, given: str) -> tuple[str, str]:
+def choose(stack: Stack, settings: Settings, given: str) -> tuple[str, str]:
     """Return the version that a stack's cluster has, and the one that it is to get.
 
     Args:
         stack: the stack, on an embedded cluster.
+        settings: its settings.
         given: the version that the user names; empty for the setting's, or else the newest.
 
     Raises:
-        SettingsError: the stack's configuration is wrong.
         UpgradeError: there is nothing to upgrade, or not to that version.
     """
     argument = stack.make_argument
@@ -45,7 +44,7 @@ def choose(stack: Stack, given: str) -> tuple[str, str]:
         raise UpgradeError(
             f"stack {stack.name} has no cluster: `make up{argument}` makes one. Nothing was changed"
         )
-    named = stack.settings().kubernetes_version
+    named = settings.kubernetes_version
     wanted = given or (named if named not in (AUTO_VERSION, held) else kubernetes.VERSIONS[-1])
     if wanted not in kubernetes.VERSIONS:
         raise UpgradeError(

@@ -139,6 +139,8 @@ def run(folder: Path, *words: str) -> tuple[int, str, list[str]]:
         (("preview", "STACK=Bad_Name"), "the stack's name 'Bad_Name'"),
         (("preview", "STACK=dev", "FORMAT=html"), "invalid choice: 'html'"),
         (("preview", "FORMAT=markdown", "BASE=/no/such/file"), "is no base to compare with"),
+        (("upgrade", "STACK=no-such-one"), "stack no-such-one has no cluster"),
+        (("upgrade", "STACK=aws"), "make upgrade is for embedded clusters"),
         (("env", "NAME=pr-1", "TTL=4"), "TTL='4'"),
         (("env", "NAME=pr-1", "TTL=4h", "TEMPLATE=typo"), "there is no Pulumi.typo.yaml"),
     ],
