@@ -165,39 +165,24 @@ function getExecutionsUnderDAG(
     ),
 )
 
-# Metrics are properties of their artifact; most have no file, and a preview of it is an error.
-_NO_FILES = (
-    Edit(
-        file="src/components/ArtifactPreview.tsx",
-        old="export interface ArtifactPreviewProps extends",
-        new="/** In place of an artifact's session: it has no file to preview. */\n"
-        "export const NO_FILE = 'no file';\n\n"
-        "export interface ArtifactPreviewProps extends",
-    ),
-    Edit(
-        file="src/components/ArtifactPreview.tsx",
-        old="    { staleTime: Infinity },\n",
-        new="    { staleTime: Infinity, enabled: providerInfo !== NO_FILE },\n",
-    ),
+# Types were those of a step's artifacts in another order than the artifacts': the mark of an empty
+# file of metrics stood beside any of them.
+_TYPES_IN_ORDER = (
     Edit(
         file="src/components/tabs/InputOutputTab.tsx",
-        old="import ArtifactPreview from '../ArtifactPreview';\n",
-        new="import ArtifactPreview, { NO_FILE } from '../ArtifactPreview';\n",
+        old="  const artifactTypeNames =\n    linkedArtifacts && artifactTypes ?"
+        " getArtifactTypeName(artifactTypes, linkedArtifacts) : [];\n",
+        new="  const getTypeNames = (artifacts: LinkedArtifact[]) =>\n"
+        "    artifactTypes ? getArtifactTypeName(artifactTypes, artifacts) : [];\n",
     ),
-    Edit(
-        file="src/components/tabs/InputOutputTab.tsx",
-        old="    let key = getArtifactName(linkedArtifact);\n    if (\n",
-        new="    let key = getArtifactName(linkedArtifact);\n    let hasFile = true;\n    if (\n",
-    ),
-    Edit(
-        file="src/components/tabs/InputOutputTab.tsx",
-        old="      key += ' (This is an empty file by default)';\n",
-        new="      key += ' (This is an empty file by default)';\n      hasFile = false;\n",
-    ),
-    Edit(
-        file="src/components/tabs/InputOutputTab.tsx",
-        old="    sessMap.set(uri, sessInfo);\n",
-        new="    sessMap.set(uri, hasFile ? sessInfo : NO_FILE);\n",
+    *(
+        Edit(
+            file="src/components/tabs/InputOutputTab.tsx",
+            old=f"      {choose}(linkedArtifacts),\n      artifactTypeNames,\n",
+            new=f"      {choose}(linkedArtifacts),\n"
+            f"      getTypeNames({choose}(linkedArtifacts)),\n",
+        )
+        for choose in ("filterEventWithInputArtifact", "filterEventWithOutputArtifact")
     ),
 )
 
@@ -265,7 +250,7 @@ EDITS = (
     *_OPENED_FRAMES,
     *_FIRST_LOOK,
     *_FINISHED_FRAMES,
-    *_NO_FILES,
+    *_TYPES_IN_ORDER,
     *_NO_CLUSTER_NAME,
     *_OWN_STORE_ONLY,
     *_LOGS_OF_RETRIED_STEPS,
