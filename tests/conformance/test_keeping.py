@@ -68,7 +68,14 @@ def test_the_pod_that_reads_a_home_is_admitted_where_notebooks_are(
         definition("kubeflow.org", "Notebook"),
     )
     _wait_established(pods, "notebooks.kubeflow.org")
-    spec = pod("notebook", "an-image", "environment", "token", "home-1")
+    spec = pod(
+        "notebook",
+        "an-image",
+        environment="environment",
+        secret="token",
+        volume="home-1",
+        digest="",
+    )
     _create(
         pods,
         tmp_path,

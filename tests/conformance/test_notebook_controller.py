@@ -89,7 +89,14 @@ def statefulset(
                     "metadata": {"name": "trial"},
                     "spec": {
                         "template": {
-                            "spec": notebook.pod("trial", "local/notebook:1", "env", "tok", "home")
+                            "spec": notebook.pod(
+                                "trial",
+                                "local/notebook:1",
+                                environment="env",
+                                secret="tok",
+                                volume="home",
+                                digest="",
+                            )
                         }
                     },
                 },
