@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import re
 import secrets
 import subprocess
 import sys
@@ -71,9 +72,14 @@ def new_stack() -> Iterator[type[Commands]]:
 
     yield make  # type: ignore[misc]
     for commands in made:
-        # A lasting one with data, too.
-        commands.run("down", "--replace", "*", check=False)
-        (CHECKOUT / f"Pulumi.{commands.name}.yaml").unlink(missing_ok=True)
+        file = CHECKOUT / f"Pulumi.{commands.name}.yaml"
+        if commands.run("down", "--replace", "*", check=False).returncode:
+            # A lasting one that holds data goes as its user is told.
+            text = file.read_text()
+            file.write_text(re.sub(r"(:ephemeral: ).*", r"\1true", text))
+            commands.run("up")
+            commands.run("down")
+        file.unlink(missing_ok=True)
         config = CHECKOUT / ".state/config" / f"Pulumi.{commands.name}.yaml"
         config.unlink(missing_ok=True)
 

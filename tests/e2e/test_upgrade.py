@@ -49,7 +49,13 @@ def test_a_lasting_stack_gets_another_version_and_keeps_all_of_its_data(
     new_stack: Callable[..., Commands], tmp_path: Path
 ) -> None:
     # The file names the version until the cluster has it: a cluster keeps what it has.
-    commands = new_stack("upgrade", trainingMonths="1", kubernetesVersion=_OLD, ephemeral="false")
+    commands = new_stack(
+        "upgrade",
+        trainingMonths="1",
+        servingEngines="kserve",
+        kubernetesVersion=_OLD,
+        ephemeral="false",
+    )
     commands.run("up", seconds=_SECONDS)
     file = commands.stack.file()
     file.write_text(
