@@ -96,6 +96,10 @@ def test_a_lasting_stack_gets_another_version_and_keeps_all_of_its_data(
         "--namespace", "mlflow", "logs", "--tail=1", "--selector=app.kubernetes.io/name=mlflow"
     )
     commands.run("run", "--months", "1")
-    done = commands.run("down", "--replace", "*")
+    # A lasting stack with data is destroyed when it has become another, as its user is told.
+    assert "is not ephemeral" in commands.run("down", check=False).stderr
+    file.write_text(file.read_text().replace("ephemeral: false", "ephemeral: true"))
+    commands.run("up")
+    done = commands.run("down")
     assert "leftovers: 0" in done.stdout
     assert cluster.read(commands.name).health is cluster.Health.ABSENT
