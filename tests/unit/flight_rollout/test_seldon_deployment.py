@@ -1,23 +1,16 @@
 """The champion's SeldonDeployment, as the small controller makes Pods of it."""
 
+import dataclasses
 from typing import Any
 
 from flight_rollout import seldon_deployment
-from flight_rollout.engine import ModelServer, Version
+from flight_rollout.engine import Version
 from seldon_controller import manifest, objects
 from seldon_controller.objects import Images
+from tests.unit.flight_rollout import fake
 
 _NAME = "flight-delay-v3-abcde"
-SERVER = ModelServer(
-    engine="seldon",
-    namespace="seldon",
-    server="local/server:1",
-    model="flight-delay",
-    credentials="store",
-    artifacts="s3://artifacts/mlflow",
-    log_bucket="artifacts",
-    log_rate=0.5,
-)
+SERVER = dataclasses.replace(fake.SERVER, log_rate=0.5)
 VERSION = Version(number="3", uri="mlflow-artifacts:/1/models/m/artifacts")
 
 

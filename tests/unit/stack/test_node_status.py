@@ -3,25 +3,12 @@ import datetime
 
 import pytest
 
-from mlops_infra.node import ClusterInfo, ClusterStatus, Health, cluster
+from mlops_infra.node import ClusterStatus, Health, cluster
 from mlops_stack import node_status
+from tests.unit.infra import test_embedded_cluster
 
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
-INFO = ClusterInfo(
-    name="dev",
-    kubernetes_version="1.34.4",
-    kubeconfig="secret",
-    api_url="https://10.210.255.254:6443",
-    node_name="dev",
-    node_address="10.210.255.254",
-    host_address="10.210.255.253",
-    network="10.210.0.0/16",
-    pod_subnet="10.210.0.0/17",
-    service_subnet="10.210.128.0/18",
-    storage_class="local-path",
-    kubeconfig_path="/k",
-    state_folder="/s",
-)
+INFO = dataclasses.replace(test_embedded_cluster.INFO, kubeconfig="secret")
 STATUS = ClusterStatus(name="dev", health=Health.HEALTHY, info=INFO)
 
 
