@@ -8,11 +8,10 @@ from typing import Any, Final, Protocol
 import grpc
 
 from mlops_kubernetes.engine import CHANNEL_OPTIONS
+from mlops_language_host.engine_watch import engine_gone
 
 from pulumi.runtime.proto import provider_pb2_grpc  # isort: skip - needs engine's registration
 
-_CHECK_SECONDS: Final = 5.0
-_MISSES: Final = 3
 _GRACE_SECONDS: Final = 1.0
 
 
@@ -46,28 +45,10 @@ async def serve(provider: Served, engine_address: str) -> None:
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     sys.stdout.write(f"{port}\n")
     sys.stdout.flush()
-    watch = asyncio.create_task(_watch(engine_address, stop))
+    watch = asyncio.create_task(engine_gone(lambda: engine_address))
+    watch.add_done_callback(lambda _: stop.set())
     await stop.wait()
     watch.cancel()
     provider.cancel()
     await server.stop(_GRACE_SECONDS)
     await provider.close()
-
-
-async def _watch(address: str, stop: asyncio.Event) -> None:
-    """Stop serving when the engine is gone, so that a killed engine leaves no plugins behind."""
-    host, _, port = address.rpartition(":")
-    misses = 0
-    while host and misses < _MISSES:
-        await asyncio.sleep(_CHECK_SECONDS)
-        try:
-            _, writer = await asyncio.wait_for(
-                asyncio.open_connection(host, int(port)), _CHECK_SECONDS
-            )
-        except (OSError, TimeoutError):
-            misses += 1
-            continue
-        misses = 0
-        writer.close()
-    if host:
-        stop.set()

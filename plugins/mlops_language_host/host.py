@@ -19,6 +19,7 @@ from typing import Any
 import grpc
 
 from mlops_language_host import stubs
+from mlops_language_host.engine_watch import engine_gone
 from mlops_language_host.interpreter import InterpreterNotFoundError, interpreter
 
 stubs.register_parent_packages()
@@ -89,16 +90,20 @@ def program_environment(request: Any, base: Mapping[str, str]) -> dict[str, str]
 
 
 class Host(language_pb2_grpc.LanguageRuntimeServicer):
-    """One language host process; the engine tells it its own address in the handshake."""
+    """One language host process.
+
+    Attributes:
+        engine: the engine's address, which the handshake tells anew.
+    """
 
     def __init__(self, engine: str) -> None:
-        self._engine = engine
+        self.engine = engine
         self._children: set[asyncio.subprocess.Process] = set()
         self._cancelled = False
 
     async def Handshake(self, request: Any, _: Any) -> Any:  # noqa: N802
         """Take the engine's address."""
-        self._engine = request.engine_address or self._engine
+        self.engine = request.engine_address or self.engine
         return language_pb2.LanguageHandshakeResponse()
 
     async def GetRequiredPackages(self, *_: Any) -> Any:  # noqa: N802
@@ -142,7 +147,7 @@ class Host(language_pb2_grpc.LanguageRuntimeServicer):
     async def Run(self, request: Any, _: Any) -> Any:  # noqa: N802
         """Run the user's program to its end."""
         try:
-            command = program_command(request, self._engine)
+            command = program_command(request, self.engine)
         except (InterpreterNotFoundError, FileNotFoundError) as error:
             return language_pb2.RunResponse(error=str(error))
         process = await asyncio.create_subprocess_exec(
@@ -229,7 +234,10 @@ async def _output(process: asyncio.subprocess.Process) -> AsyncIterator[tuple[st
 
 
 async def serve(engine: str) -> None:
-    """Serve on a free loopback port, print it (the engine's contract), and run until a signal."""
+    """Serve on a free loopback port, print it (the engine's contract), and run until a signal.
+
+    An engine that is gone ends it as well, with the programs that it had asked for.
+    """
     server = grpc.aio.server()
     host = Host(engine)
     language_pb2_grpc.add_LanguageRuntimeServicer_to_server(host, server)
@@ -240,6 +248,10 @@ async def serve(engine: str) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
+    watch = asyncio.create_task(engine_gone(lambda: host.engine))
+    watch.add_done_callback(lambda _: stop.set())
     await stop.wait()
+    watch.cancel()
     host.terminate()
+    # Plugins end with their streams.
     await server.stop(grace=1)

@@ -1,8 +1,10 @@
 """The language host, alone and over gRPC."""
 
 import itertools
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -68,7 +70,7 @@ def running(
     runner.write_text("import sys; sys.exit(int(sys.argv[-1]))")
     monkeypatch.setenv("PULUMI_PYTHON_EXEC", str(runner))
     process = subprocess.Popen(
-        [sys.executable, "-m", "mlops_language_host", "-root=x", "127.0.0.1:1"],
+        [sys.executable, "-m", "mlops_language_host", "-root=x"],
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -116,3 +118,55 @@ def test_a_plugins_output_is_streamed(
     answers = list(running.RunPlugin(request, timeout=30))
     assert answers[-1].exitcode != 0
     assert b"".join(answer.stderr for answer in answers)
+
+
+def test_programs_and_plugins_end_with_a_killed_engine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A killed engine tells nobody; its host and what runs for it went on for good."""
+    runner = tmp_path / "runner.py"
+    runner.write_text(f"open({str(tmp_path / 'program')!r}, 'w'); import time; time.sleep(120)")
+    monkeypatch.setenv("PULUMI_PYTHON_EXEC", str(runner))
+    (tmp_path / "idle_plugin").mkdir()
+    (tmp_path / "idle_plugin/__init__.py").touch()
+    (tmp_path / "idle_plugin/__main__.py").write_text(
+        f"open({str(tmp_path / 'served')!r}, 'w'); import time; time.sleep(120)"
+    )
+    with socket.create_server(("127.0.0.1", 0)) as engine:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "mlops_language_host", f"127.0.0.1:{engine.getsockname()[1]}"],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stdout is not None
+        port = int(process.stdout.readline())
+        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+            stub = language_pb2_grpc.LanguageRuntimeStub(channel)
+            ended = stub.Run.future(language_pb2.RunRequest(info=_info(tmp_path), parallel=1))
+            streamed = stub.RunPlugin(
+                language_pb2.RunPluginRequest(
+                    kind="resource",
+                    info=_info(Path("idle_plugin")),
+                    pwd=str(tmp_path),
+                    env=[f"PYTHONPATH={tmp_path}"],
+                )
+            )
+            started = (tmp_path / "program", tmp_path / "served")
+            deadline = time.monotonic() + 30
+            while not all(path.exists() for path in started):
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+            children = _children(process.pid)
+            assert len(children) == len(started)
+            engine.close()
+            assert process.wait(timeout=30) == 0
+            ended.cancel()
+            streamed.cancel()
+    deadline = time.monotonic() + 10
+    while any(Path(f"/proc/{child}").exists() for child in children):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def _children(parent: int) -> list[str]:
+    return Path(f"/proc/{parent}/task/{parent}/children").read_text().split()

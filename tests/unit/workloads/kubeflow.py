@@ -62,6 +62,10 @@ class Kubeflow:
         self.pipelines[created] = json.loads(body)["display_name"]
         return {"pipeline_id": created}
 
+    def pipeline(self, pipeline: str, *, query: str, body: bytes) -> Any:
+        name = self.pipelines.get(pipeline)
+        return name and {"pipeline_id": pipeline, "display_name": name}
+
     def delete_pipeline(self, pipeline: str, *, query: str, body: bytes) -> Any:
         if self.pipelines.pop(pipeline, None) is None:
             return None
@@ -142,6 +146,7 @@ _ROUTES = (
     (f"GET {_V2}/pipelines", "list_pipelines"),
     (f"POST {_V2}/pipelines", "create_pipeline"),
     (f"POST {_V2}/pipelines/upload_version", "upload"),
+    (f"GET {_V2}/pipelines/([^/]+)", "pipeline"),
     (f"DELETE {_V2}/pipelines/([^/]+)", "delete_pipeline"),
     (f"GET {_V2}/pipelines/([^/]+)/versions", "list_versions"),
     (f"GET {_V2}/pipelines/([^/]+)/versions/([^/]+)", "version"),

@@ -15,7 +15,7 @@ from mlops_workloads.kubeflow_pipeline import (
 )
 from mlops_workloads.pipeline_runs import RunFailedError, follow, steps
 from mlops_workloads.pipelines_api import PipelinesApi, PipelinesApiError
-from tests.unit.workloads.kubeflow import Kubeflow, serving
+from tests.unit.workloads.kubeflow import NOT_FOUND, Kubeflow, serving
 
 SPEC: dict[str, Any] = {
     "components": {
@@ -389,3 +389,36 @@ def test_the_pod_of_the_last_try_speaks_for_a_step() -> None:
     text = json.dumps({"items": pods})
     assert step_logs.newest_pod(text, "train") == "second"
     assert step_logs.newest_pod(text, "deploy") is None
+
+
+def test_a_database_that_dies_while_it_answers_has_not_lost_a_run(kubeflow: Kubeflow) -> None:
+    """Upstream's server answers "not found" when the connection breaks under a query's rows."""
+    kubeflow.script = [{"state": "SUCCEEDED"}]
+    provider = PipelineVersionProvider()
+    created = provider.create(_version(kubeflow))
+    api = PipelinesApi(kubeflow.url)
+    run = api.create_run(
+        name="r", experiment="e", pipeline="p", version="v", parameters={"months": "1"}
+    )
+    away = (500, {"code": 13, "message": "InternalServerError: invalid connection"})
+    kubeflow.failures = [(404, NOT_FOUND), away, (404, NOT_FOUND), away]
+    said: list[str] = []
+    ended = follow(api, run, {"train"}, logs=no_logs, timeout=10, say=said.append)
+    assert ended["state"] == "SUCCEEDED"
+    assert not kubeflow.failures
+    kubeflow.failures = [(404, NOT_FOUND), away]
+    with pytest.raises(PipelinesApiError, match="invalid connection"):
+        provider.read(created.id, created.outs)
+    kubeflow.failures = [(404, NOT_FOUND), (200, {})]
+    assert provider.read(created.id, created.outs).id == created.id
+
+
+def test_a_pipeline_is_not_forgotten_because_its_deletion_met_a_dying_database(
+    kubeflow: Kubeflow,
+) -> None:
+    provider = PipelineVersionProvider()
+    created = provider.create(_version(kubeflow))
+    kubeflow.failures = [(404, NOT_FOUND), (404, NOT_FOUND)]
+    with pytest.raises(PipelinesApiError, match="did not delete"):
+        provider.delete(created.id, created.outs)
+    assert kubeflow.pipelines
