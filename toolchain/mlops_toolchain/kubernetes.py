@@ -2,11 +2,14 @@
 
 from mlops_toolchain.errors import ToolchainError
 
-DEFAULT = "1.34.4"
+VERSIONS = ("1.34.4", "1.37.2")
+"""All of them, oldest first. Those beside the default are made when a cluster asks for one."""
+
+DEFAULT = VERSIONS[-1]
 """What a new cluster gets."""
 
-VERSIONS = (DEFAULT, "1.37.2")
-"""All of them, oldest first. Those beside the default are made when a cluster asks for one."""
+EKS_DEFAULT = "1.35"
+"""What a new cluster on EKS gets, which offers a version some months after its release."""
 
 CONTROL_PLANE = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
 

@@ -141,7 +141,7 @@ class EksCluster(pulumi.ComponentResource):
             f"{self._prefix}-control-plane",
             name=args.cluster_name,
             role_arn=role.arn,
-            version=args.version or kubernetes.minor(kubernetes.DEFAULT),
+            version=args.version or kubernetes.EKS_DEFAULT,
             vpc_config=aws.eks.ClusterVpcConfigArgs(
                 subnet_ids=args.network.private_subnet_ids,
                 endpoint_private_access=True,

@@ -37,7 +37,7 @@ class AwsArgs:
         api_cidrs: networks that reach the Kubernetes API from the internet.
         administrators: ARNs of roles that administer the cluster.
         database: whether there is a managed MySQL server.
-        kubernetes_version: version of the cluster, as 1.34.4; "auto" for that which it has, or the
+        kubernetes_version: version of the cluster, as 1.37.2; "auto" for that which it has, or the
             toolchain's default for a new one.
         node_address: address at which this machine reaches NodePorts.
         storage_class: class of persistent volumes; empty for one of encrypted gp3 volumes.

@@ -90,7 +90,11 @@ def test_create_boots_what_was_asked_for(node: Node, capsys: pytest.CaptureFixtu
     assert result.outs == STATE
     ((spec, owner, stack_id),) = node.created
     assert spec == NodeSpec(
-        name="dev", reserved_memory="512Mi", reserved_cpu="200m", images=("mlflow",)
+        name="dev",
+        kubernetes_version="1.34.4",
+        reserved_memory="512Mi",
+        reserved_cpu="200m",
+        images=("mlflow",),
     )
     assert (owner, stack_id) == (str(layout.checkout()), "ours")
     assert capsys.readouterr().out == "cluster dev: images 1.5 s\n"

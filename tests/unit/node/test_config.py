@@ -11,6 +11,7 @@ from mlops_infra.node import addons, boot, config
 from mlops_infra.node.images import BaseImages
 from mlops_infra.node.layout import StateFolder, Tools
 from mlops_infra.node.spec import NodeSpec, Subnets
+from mlops_toolchain import kubernetes
 
 IMAGES = BaseImages(
     apiserver="registry.k8s.io/kube-apiserver:v1.34.4",
@@ -41,7 +42,7 @@ def node(tmp_path: Path) -> config.NodeConfig:
 def test_kubeadm_gets_addresses_images_and_one_kubelet(node: config.NodeConfig) -> None:
     init, cluster, kubelet = yaml.safe_load_all(config.kubeadm(node))
     assert init["localAPIEndpoint"]["advertiseAddress"] == "10.210.255.254"
-    assert cluster["kubernetesVersion"] == "v1.34.4"
+    assert cluster["kubernetesVersion"] == f"v{kubernetes.DEFAULT}"
     assert cluster["networking"]["podSubnet"] == "10.210.0.0/17"
     assert cluster["networking"]["serviceSubnet"] == "10.210.128.0/18"
     etcd = cluster["etcd"]["local"]

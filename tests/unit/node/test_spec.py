@@ -33,7 +33,7 @@ networks = st.builds(
         ("name", "a" * 41, "up to 40 characters"),
         ("name", "../etc", "beginning with a letter"),
         ("name", "dev-", "not ending with '-'"),
-        ("kubernetes_version", "v1.34.4", "not of the form 1.34.4"),
+        ("kubernetes_version", "v1.34.4", "not of the form "),
         ("network", "10.210.0.0/24", "a cluster needs /16 to /20"),
         ("network", "10.210.0.1/16", "host bits set"),
         ("network", "8.8.0.0/16", "not a private one"),
