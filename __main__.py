@@ -136,6 +136,7 @@ if config.cluster_provider == "eks":
             network="10.80.0.0/16" if config.cluster_network == "auto" else config.cluster_network,
             api_cidrs=settings.items(config.aws_api_cidrs),
             administrators=settings.items(config.aws_administrators),
+            addon_versions=settings.addon_versions(config.aws_addon_versions),
             database=config.aws_database,
             kubernetes_version=config.kubernetes_version,
             node_address=config.node_address or "127.0.0.1",

@@ -32,6 +32,10 @@ _QUANTITY = re.compile(r"[0-9]+(\.[0-9]+)?(Ki|Mi|Gi|Ti|k|M|G|T|m)?")
 _DNS_LABEL = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 # RFC 1918; `is_private` counts loopback and reserved networks too.
 _PRIVATE = tuple(map(ipaddress.IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")))
+_EKS_ADDONS = (
+    *("vpc-cni", "kube-proxy", "coredns"),
+    *("eks-pod-identity-agent", "aws-ebs-csi-driver"),
+)
 _STACK_NAME_LENGTH = 40
 _CRON_FIELDS = 6
 _LAST_MONTH_WITH_SUCCESSOR = 11
@@ -95,6 +99,24 @@ def _cidrs(text: str) -> str:
             raise ValueError(
                 "0.0.0.0/0 opens the Kubernetes API to the internet; name your own networks, or "
                 "none to reach it from the VPC alone"
+            )
+    return text
+
+
+def addon_versions(text: str) -> dict[str, str]:
+    """Return the versions of EKS add-ons that a setting pins, as `coredns=v1.12.1-eksbuild.2`."""
+    pairs = (item.partition("=") for item in items(text))
+    return {name.strip(): version.strip() for name, _, version in pairs}
+
+
+def _addon_versions(text: str) -> str:
+    for name, version in addon_versions(text).items():
+        if name not in _EKS_ADDONS:
+            raise ValueError(f"no add-on {name!r}; there are {', '.join(_EKS_ADDONS)}")
+        if not re.fullmatch(r"v[0-9]+(\.[0-9]+){2}-eksbuild\.[0-9]+", version):
+            raise ValueError(
+                f"{version!r} is no version of an add-on; write for example "
+                f"{name}=v1.12.1-eksbuild.2 (`aws eks describe-addon-versions` lists them)"
             )
     return text
 
@@ -178,6 +200,7 @@ class Settings(BaseModel):
     aws_api_cidrs: Annotated[str, AfterValidator(_cidrs)] = ""
     aws_s3_endpoint: str = Field("", pattern=r"^(https?://[^/\s]+)?$")
     aws_administrators: Annotated[str, AfterValidator(_roles)] = ""
+    aws_addon_versions: Annotated[str, AfterValidator(_addon_versions)] = ""
     owner: str = Field("", pattern=r"^([^@\s,]+@[^@\s,]+\.[^@\s,]+)?$")
     expires: Annotated[str, AfterValidator(_expiry)] = "never"
 

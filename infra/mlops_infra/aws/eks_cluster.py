@@ -1,13 +1,13 @@
 """EKS: the control plane, its nodes, its add-ons, and who may administer it."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pulumi
 import pulumi_aws as aws
 
-from mlops_infra.aws.account import Account
+from mlops_infra.aws.account import TAG_PREFIX, Account
 from mlops_infra.aws.network import Network
 from mlops_infra.aws.presets import NodeGroupSize, Preset
 from mlops_infra.cluster import ClusterAccess, VolumeClass
@@ -16,6 +16,9 @@ from mlops_toolchain import kubernetes
 _LOGS = ("api", "audit", "authenticator", "controllerManager", "scheduler")
 _NODE_POLICIES = ("AmazonEKSWorkerNodePolicy", "AmazonEC2ContainerRegistryPullOnly")
 _ADMINISTRATOR = "arn:aws:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy"
+
+SNAPSHOT_TAG = f"{TAG_PREFIX}snapshots"
+"""Tag of the volumes that claims make; disks of nodes, which hold no data, lack it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +34,8 @@ class EksClusterArgs:
         key_arn: key that encrypts Kubernetes Secrets.
         api_cidrs: networks that reach the API from the internet; none for the VPC alone.
         administrators: ARNs of roles that administer it, beside its creator.
+        addon_versions: version of each add-on that is pinned; the others have EKS's default of the
+            day on which they were made.
         node_address: address at which this machine reaches NodePorts.
     """
 
@@ -42,6 +47,7 @@ class EksClusterArgs:
     key_arn: pulumi.Output[str]
     api_cidrs: tuple[str, ...]
     administrators: tuple[str, ...]
+    addon_versions: Mapping[str, str]
     node_address: str
 
 
@@ -111,6 +117,7 @@ class EksCluster(pulumi.ComponentResource):
                     # By this tag the volumes are found again when the cluster is gone. The others
                     # change in a stack's life, and a class's parameters do not.
                     "tagSpecification_1": f"{key}={value}",
+                    "tagSpecification_2": f"{SNAPSHOT_TAG}={value}",
                 },
                 keep=keep_volumes,
             ),
@@ -189,6 +196,7 @@ class EksCluster(pulumi.ComponentResource):
             f"{self._prefix}-{addon}",
             cluster_name=self.name,
             addon_name=addon,
+            addon_version=self._args.addon_versions.get(addon),
             resolve_conflicts_on_create="OVERWRITE",
             resolve_conflicts_on_update="PRESERVE",
             opts=pulumi.ResourceOptions(parent=self, depends_on=list(after)),

@@ -1,5 +1,6 @@
 """Everything of a stack on AWS, in the order of needs."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import pulumi
@@ -15,6 +16,7 @@ from mlops_infra.aws.identity import Identity, IdentityArgs
 from mlops_infra.aws.network import Network, NetworkArgs
 from mlops_infra.aws.presets import PRESETS, PresetName
 from mlops_infra.aws.registries import Registries, RegistriesArgs
+from mlops_infra.aws.snapshots import Snapshots, SnapshotsArgs
 from mlops_infra.buckets import Buckets
 from mlops_infra.cluster import Cluster
 from mlops_infra.cluster_claim import Claim
@@ -36,6 +38,7 @@ class AwsArgs:
         network: network of the VPC, /16.
         api_cidrs: networks that reach the Kubernetes API from the internet.
         administrators: ARNs of roles that administer the cluster.
+        addon_versions: versions of EKS add-ons that are pinned, by name.
         database: whether there is a managed MySQL server.
         kubernetes_version: version of the cluster, as 1.37.2; "auto" for that which it has, or the
             toolchain's default for a new one.
@@ -58,6 +61,7 @@ class AwsArgs:
     network: str
     api_cidrs: tuple[str, ...]
     administrators: tuple[str, ...]
+    addon_versions: Mapping[str, str]
     database: bool
     kubernetes_version: str
     node_address: str
@@ -157,9 +161,12 @@ def create_on_aws(args: AwsArgs) -> AwsInfra:
             key_arn=key,
             api_cidrs=args.api_cidrs,
             administrators=args.administrators,
+            addon_versions=args.addon_versions,
             node_address=args.node_address,
         ),
     )
+    if not args.ephemeral:
+        Snapshots("snapshots", SnapshotsArgs(account=account, count=preset.volume_snapshots))
     identity = Identity(
         "identity", IdentityArgs(account=account, cluster=eks, buckets=buckets, key_arn=key)
     )

@@ -39,6 +39,7 @@ class Preset:
         database_gib: its storage.
         database_multi_zone: whether it has a standby in another zone.
         database_backup_days: days of backups.
+        volume_snapshots: daily snapshots of each claim's volume that are kept, of lasting stacks.
         database_final_snapshot: whether the database leaves a snapshot behind when it goes.
         monthly_budget_usd: spending that raises an alarm.
         protect: whether deleting the cluster and the database is refused.
@@ -54,6 +55,7 @@ class Preset:
     database_gib: int
     database_multi_zone: bool
     database_backup_days: int
+    volume_snapshots: int
     database_final_snapshot: bool
     monthly_budget_usd: int
     protect: bool
@@ -73,6 +75,7 @@ PRESETS: Final[dict[PresetName, Preset]] = {
         database_gib=20,
         database_multi_zone=False,
         database_backup_days=1,
+        volume_snapshots=3,
         database_final_snapshot=False,
         monthly_budget_usd=400,
         protect=False,
@@ -88,6 +91,7 @@ PRESETS: Final[dict[PresetName, Preset]] = {
         database_gib=50,
         database_multi_zone=False,
         database_backup_days=7,
+        volume_snapshots=14,
         database_final_snapshot=True,
         monthly_budget_usd=1500,
         protect=False,
@@ -103,6 +107,7 @@ PRESETS: Final[dict[PresetName, Preset]] = {
         database_gib=100,
         database_multi_zone=True,
         database_backup_days=14,
+        volume_snapshots=35,
         database_final_snapshot=True,
         monthly_budget_usd=6000,
         protect=True,

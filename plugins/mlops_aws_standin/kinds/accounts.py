@@ -1,11 +1,17 @@
-"""What is neither network nor data: keys, roles, log groups, budgets."""
+"""What is neither network nor data: keys, roles, log groups, budgets, policies of snapshots."""
 
 import json
+import uuid
+from typing import Final
 
+from mlops_aws_standin import unchecked
 from mlops_aws_standin.clients import Aws
 from mlops_aws_standin.kind import Kind, Values, boto_tags, from_boto_tags, given
+from mlops_aws_standin.unchecked import UncheckedError
 
 _ACCOUNT = "123456789012"
+_SNAPSHOT_POLICY: Final = "snapshot-policy"
+_SNAPSHOTS: Final = 1000
 
 
 def _create_key(aws: Aws, values: Values) -> tuple[str, Values]:
@@ -192,7 +198,41 @@ def _delete_budget(aws: Aws, identity: str, _state: Values) -> None:
     aws.client("budgets").delete_budget(AccountId=_ACCOUNT, BudgetName=name)
 
 
+def _snapshots_as_aws_takes_them(aws: Aws, values: Values) -> None:
+    role = aws.client("iam").get_role(RoleName=values["executionRoleArn"].rpartition("/")[2])
+    if "dlm.amazonaws.com" not in str(role["Role"]["AssumeRolePolicyDocument"]):
+        raise UncheckedError(f"{values['executionRoleArn']} does not trust dlm.amazonaws.com")
+    details = values["policyDetails"]
+    if not details.get("targetTags") or not details.get("schedules"):
+        raise UncheckedError("a policy of snapshots needs target tags and a schedule")
+    for schedule in details["schedules"]:
+        if not 1 <= schedule["retainRule"]["count"] <= _SNAPSHOTS:
+            raise UncheckedError(f"a schedule keeps 1 to {_SNAPSHOTS} snapshots")
+
+
+def _create_snapshots(aws: Aws, values: Values) -> tuple[str, Values]:
+    _snapshots_as_aws_takes_them(aws, values)
+    identity = f"policy-{uuid.uuid4().hex[:17]}"
+    unchecked.put(_SNAPSHOT_POLICY, identity, values, new=True)
+    return identity, {"arn": f"arn:aws:dlm:{aws.region}:{_ACCOUNT}:policy/{identity}"}
+
+
+def _update_snapshots(aws: Aws, identity: str, values: Values) -> None:
+    _snapshots_as_aws_takes_them(aws, values)
+    unchecked.put(_SNAPSHOT_POLICY, identity, values, new=False)
+
+
 KINDS: dict[str, Kind] = {
+    # Moto has no Data Lifecycle Manager.
+    "aws:dlm/lifecyclePolicy:LifecyclePolicy": Kind(
+        create=_create_snapshots,
+        read=lambda _aws, identity, _state: unchecked.entries(_SNAPSHOT_POLICY).get(identity),
+        delete=lambda _aws, identity, _state: unchecked.remove(_SNAPSHOT_POLICY, identity),
+        update=_update_snapshots,
+        in_place=frozenset({"description", "executionRoleArn", "policyDetails", "state"}),
+        computed=("arn",),
+        checked=False,
+    ),
     "aws:kms/key:Key": Kind(
         create=_create_key,
         read=_read_key,

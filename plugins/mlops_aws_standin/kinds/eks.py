@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 from botocore.exceptions import ClientError
 
@@ -222,12 +222,6 @@ def _joined(*keys: str) -> Callable[[Values], str]:
         return ":".join(str(values[key]) for key in keys)
 
     return identify
-
-
-def leftovers() -> dict[str, Any]:
-    """Return what the stand-in itself still keeps, by kind."""
-    kinds = ("addon", "access-entry", "access-policy", "pod-identity")
-    return {kind: sorted(found) for kind in kinds if (found := unchecked.entries(kind))}
 
 
 KINDS: dict[str, Kind] = {

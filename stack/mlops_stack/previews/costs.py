@@ -40,6 +40,8 @@ _BY_USE: Final = {
 _FREE: Final = frozenset(
     {
         "aws:budgets/budget:Budget",
+        # Its snapshots are billed by their bytes.
+        "aws:dlm/lifecyclePolicy:LifecyclePolicy",
         "aws:ec2/internetGateway:InternetGateway",
         # The disks that it describes are billed with the nodes.
         _LAUNCH_TEMPLATE,

@@ -6,6 +6,7 @@ import pulumi
 import pytest
 
 from mlops_infra.aws.presets import PRESETS
+from mlops_stack.settings import SettingsError
 from tests.unit import recording
 from tests.unit.conftest import CHECKOUT
 
@@ -75,7 +76,9 @@ def test_another_owner_or_expiry_changes_no_class_of_volumes() -> None:
     assert before.inputs == after.inputs
     # Kubernetes lets neither change in a class that is there.
     assert before.inputs["parameters"]["tagSpecification_1"] == "mlops-platform/stack=unit"
-    assert [k for k in before.inputs["parameters"] if k.startswith("tag")] == ["tagSpecification_1"]
+    assert before.inputs["parameters"]["tagSpecification_2"] == "mlops-platform/snapshots=unit"
+    tags = [k for k in before.inputs["parameters"] if k.startswith("tag")]
+    assert tags == ["tagSpecification_1", "tagSpecification_2"]
 
 
 @pytest.mark.parametrize(("ephemeral", "policy"), [("true", "Delete"), ("false", "Retain")])
@@ -83,6 +86,55 @@ def test_volumes_of_a_lasting_stack_outlive_their_claims(ephemeral: str, policy:
     (found,) = _lasting(ephemeral=ephemeral).of(":StorageClass")
     assert found.inputs["allowVolumeExpansion"] is True
     assert found.inputs["reclaimPolicy"] == policy
+
+
+@pytest.mark.parametrize("preset", NAMES)
+def test_volumes_of_a_lasting_stack_have_a_snapshot_of_each_day(preset: str) -> None:
+    stack = _lasting(awsPreset=preset)
+    (policy,) = stack.of("dlm/lifecyclePolicy:LifecyclePolicy")
+    details = policy.inputs["policyDetails"]
+    assert policy.inputs["state"] == "ENABLED"
+    (schedule,) = details["schedules"]
+    assert schedule["createRule"]["interval"] == 24
+    assert schedule["retainRule"]["count"] == PRESETS[preset].volume_snapshots >= 3
+    # The volumes of claims alone: their class gives them the tag, nodes' disks have none.
+    (volumes,) = stack.of(":StorageClass")
+    ((key, value),) = details["targetTags"].items()
+    assert f"{key}={value}" in volumes.inputs["parameters"].values()
+    for template in stack.of("ec2/launchTemplate:LaunchTemplate"):
+        assert all(key not in tagged["tags"] for tagged in template.inputs["tagSpecifications"])
+
+
+def test_an_ephemeral_stack_leaves_no_snapshots() -> None:
+    assert not _lasting(ephemeral="true").of("dlm/lifecyclePolicy:LifecyclePolicy")
+
+
+def test_an_add_on_has_the_version_that_is_pinned() -> None:
+    stack = _lasting(awsAddonVersions="coredns=v1.12.1-eksbuild.2, vpc-cni=v1.20.1-eksbuild.1")
+    versions = {
+        addon.inputs["addonName"]: addon.inputs.get("addonVersion")
+        for addon in stack.of("eks/addon:Addon")
+    }
+    assert versions == {
+        "coredns": "v1.12.1-eksbuild.2",
+        "vpc-cni": "v1.20.1-eksbuild.1",
+        "kube-proxy": None,
+        "eks-pod-identity-agent": None,
+        "aws-ebs-csi-driver": None,
+    }
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("core-dns=v1.12.1-eksbuild.2", "no add-on 'core-dns'; there are vpc-cni, kube-proxy"),
+        ("coredns=1.12", "'1.12' is no version of an add-on"),
+        ("coredns", "'' is no version of an add-on"),
+    ],
+)
+def test_a_wrong_add_on_is_refused(value: str, said: str) -> None:
+    with pytest.raises(SettingsError, match=said):
+        _lasting(awsAddonVersions=value)
 
 
 @pytest.mark.parametrize("ephemeral", ["true", "false"])
