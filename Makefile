@@ -28,7 +28,7 @@ ENVIRONMENT = $(PYTHON) -m mlops_stack.environments create --name "$$GIVEN_NAME"
 
 .DEFAULT_GOAL := help
 .PHONY: help up preview run status down backup upgrade refresh takeover toolchain toolchain-in-a-hurry toolchain-for-preview toolchain-status cache-push env envs reap rehearse images predict train canary promote rollback
-.PHONY: bootstrap pipeline lint test test-unit test-serving test-pages test-soak test-restore test-upgrade test-s3 bench
+.PHONY: bootstrap pipeline lint test test-unit test-serving test-pages test-soak test-restore test-settings test-upgrade test-s3 bench
 
 help: ## Show the commands
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
@@ -137,10 +137,11 @@ test: toolchain lint ## Every test, to a real up → run → down
 	@.venv/bin/pytest tests/unit -n auto --dist worksteal -q
 	@.venv/bin/pytest tests/s3 -m "not long" -n auto --dist loadfile -q --durations=5
 	@.venv/bin/pytest tests/conformance -n auto --dist loadfile --no-loadscope-reorder -q --durations=10
-	@.venv/bin/pytest tests/cluster tests/e2e -m "not serving and not restore and not upgrade and not pages" -q --durations=10
+	@.venv/bin/pytest tests/cluster tests/e2e -m "not serving and not restore and not upgrade and not settings and not pages" -q --durations=10
 	@echo "not run: model servers under load and in trouble, which need an idle machine: make test-serving"
 	@echo "not run: all of a stack's data into a new one, which takes ten minutes: make test-restore"
 	@echo "not run: a stack's way to another version of Kubernetes: make test-upgrade"
+	@echo "not run: each setting of a lasting stack changed once: make test-settings"
 	@echo "not run: a run's page and its panels in a browser: make test-pages"
 	@echo "not run: the AWS stack in each of its sizes: make rehearse"
 	@echo "not run: a node's hour, day and year: make test-soak"
@@ -156,6 +157,9 @@ test-serving: toolchain ## Model servers under load and in trouble, on an idle m
 
 test-restore: toolchain ## All of a stack's data out with KEEP=all, and into a new stack
 	@.venv/bin/pytest tests/e2e/test_restore.py -m restore -q --durations=10
+
+test-settings: toolchain ## Each setting of a lasting stack changed once: refused, or all data still there
+	@.venv/bin/pytest tests/e2e/test_settings.py -m settings -q --durations=10
 
 test-upgrade: toolchain ## A stack with its data from the oldest version of Kubernetes to the newest
 	@.venv/bin/pytest tests/e2e/test_upgrade.py -m upgrade -q --durations=10

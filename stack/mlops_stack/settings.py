@@ -22,6 +22,7 @@ from pydantic.alias_generators import to_camel
 
 from flight_pipeline.compile import COMPILED
 from flight_pipeline.settings import IMAGE
+from mlops_infra.node.addons import STORAGE_CLASS
 
 PROJECT = "mlops-platform"
 
@@ -240,6 +241,14 @@ class Settings(BaseModel):
                     "`pulumi config set KEY VALUE`"
                 )
             return self
+        if self.cluster_provider == "embedded":
+            # Its node has no way to a registry.
+            foreign = (*foreign, "image_registry")
+            if self.storage_class not in ("", STORAGE_CLASS):
+                raise ValueError(
+                    f"an embedded cluster has no storageClass {self.storage_class!r}: remove it, "
+                    f"or write {STORAGE_CLASS}"
+                )
         given = [to_camel(f) for f in foreign if getattr(self, f)]
         if given:
             raise ValueError(
