@@ -71,7 +71,7 @@ class AwsBuckets(Buckets):
             self._logs = self._log_bucket()
         logs, log_access = self._logs
         name = f"{self._prefix}-{purpose}"
-        bucket, _ = self._base(name, key_arn=self._aws.key_arn)
+        bucket, *protection = self._base(name, key_arn=self._aws.key_arn)
         child = pulumi.ResourceOptions(parent=self)
         versions = aws.s3.BucketVersioning(
             f"{name}-versions",
@@ -111,12 +111,16 @@ class AwsBuckets(Buckets):
             # Rules about versions are refused before versioning is on.
             opts=pulumi.ResourceOptions(parent=self, depends_on=[versions]),
         )
-        return bucket.bucket
+        # What is written there is encrypted, private and versioned from its first byte, and is
+        # deleted while it still is. URNs are known in a preview.
+        return pulumi.Output.all(
+            bucket.bucket, *(resource.urn for resource in (versions, *protection))
+        ).apply(lambda values: str(values[0]))
 
     def _log_bucket(self) -> tuple[aws.s3.Bucket, aws.s3.BucketPolicy]:
         """Make the bucket of access logs; S3 cannot write them with a KMS key."""
         name = f"{self._prefix}-logs"
-        bucket, policy = self._base(name, key_arn=None)
+        bucket, policy, _ = self._base(name, key_arn=None)
         aws.s3.BucketLifecycleConfiguration(
             f"{name}-lifecycle",
             bucket=bucket.id,
@@ -127,7 +131,7 @@ class AwsBuckets(Buckets):
 
     def _base(
         self, name: str, *, key_arn: pulumi.Output[str] | None
-    ) -> tuple[aws.s3.Bucket, aws.s3.BucketPolicy]:
+    ) -> tuple[aws.s3.Bucket, aws.s3.BucketPolicy, aws.s3.BucketServerSideEncryptionConfiguration]:
         child = pulumi.ResourceOptions(parent=self)
         bucket = aws.s3.Bucket(
             name,
@@ -136,7 +140,7 @@ class AwsBuckets(Buckets):
             force_destroy=self._aws.ephemeral or key_arn is None,
             opts=pulumi.ResourceOptions(parent=self, depends_on=[self._aws.key]),
         )
-        aws.s3.BucketServerSideEncryptionConfiguration(
+        encryption = aws.s3.BucketServerSideEncryptionConfiguration(
             f"{name}-encryption",
             bucket=bucket.id,
             rules=[
@@ -173,7 +177,7 @@ class AwsBuckets(Buckets):
             # S3 refuses two changes of a bucket's access at once.
             opts=pulumi.ResourceOptions(parent=self, depends_on=[block]),
         )
-        return bucket, policy
+        return bucket, policy, encryption
 
 
 def _expiry(days: int, *, prefix: str = "") -> aws.s3.BucketLifecycleConfigurationRuleArgs:

@@ -7,6 +7,11 @@ from pathlib import Path
 from typing import Any, Final
 
 _DYNAMIC: Final = "pulumi-python:dynamic/mlops:"
+_PROTECTIONS: Final = (
+    "BucketVersioning",
+    "BucketPolicy",
+    "BucketServerSideEncryptionConfiguration",
+)
 # The agent of Pod Identity runs on every node, and may go with the nodes.
 _CONTROLLERS: Final = ("eks-aws-ebs-csi-driver", "eks-coredns")
 
@@ -73,6 +78,7 @@ _ORDER: Final = (
     ("controllers", "nodes"),
     ("nodes", "control planes"),
     ("control planes", "networks"),
+    ("data sets", "protections of their bucket"),
 )
 
 
@@ -86,6 +92,10 @@ def _stages(deletion: Deletion) -> Iterable[str]:
             yield "claims of volumes"
     elif deletion.type in (f"{_DYNAMIC}PipelineVersion", f"{_DYNAMIC}RecurringRun"):
         yield "objects of Kubeflow"
+    elif deletion.type == f"{_DYNAMIC}Dataset":
+        yield "data sets"
+    elif kind in _PROTECTIONS and "-datasets-" in deletion.name:
+        yield "protections of their bucket"
     elif deletion.type == f"{_DYNAMIC}Drain":
         yield "drains"
     elif kind == "Addon" and deletion.name in _CONTROLLERS:

@@ -15,6 +15,8 @@ GOOD = (
     ("aws:eks/nodeGroup:NodeGroup", "eks-system"),
     ("aws:eks/cluster:Cluster", "eks-control-plane"),
     ("aws:ec2/vpc:Vpc", "network-vpc"),
+    ("pulumi-python:dynamic/mlops:Dataset", "flights"),
+    ("aws:s3/bucketVersioning:BucketVersioning", "buckets-datasets-versions"),
 )
 
 
@@ -33,6 +35,12 @@ def test_nodes_before_volumes_are_named() -> None:
     nodes_first = (GOOD[6], *GOOD[:6], *GOOD[7:])
     assert problems(_in_turn(nodes_first)) == [
         "nodes (eks-system) went before controllers (eks-coredns)"
+    ]
+
+
+def test_data_outlives_no_protection_of_its_bucket() -> None:
+    assert problems(_in_turn((*GOOD[:-2], GOOD[-1], GOOD[-2]))) == [
+        "protections of their bucket (buckets-datasets-versions) went before data sets (flights)"
     ]
 
 
