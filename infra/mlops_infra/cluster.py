@@ -8,6 +8,7 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 
 from mlops_infra.cluster_claim import Claim, ClusterClaim
+from mlops_toolchain import images
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -46,6 +47,7 @@ class ClusterAccess:
         volumes: class of volumes to make in it, or None if it has one.
         identifier: what tells the cluster from others, whatever its address and authority; None
             for one that is known by these.
+        pulls_published: whether its nodes can pull the images that upstream publishes.
     """
 
     kubeconfig: pulumi.Output[str]
@@ -55,6 +57,7 @@ class ClusterAccess:
     ready: tuple[pulumi.Resource, ...] = ()
     volumes: VolumeClass | None = None
     identifier: str | None = None
+    pulls_published: bool = True
 
 
 def _signed(claim: Claim) -> pulumi.ResourceTransformation:
@@ -104,6 +107,7 @@ class Cluster(pulumi.ComponentResource):
         self.kubeconfig = pulumi.Output.secret(access.kubeconfig)
         self.node_address = access.node_address
         self.image_registry = image_registry
+        self._pulls_published = access.pulls_published
         self._owned = access.owned
         claimed = ClusterClaim(
             f"{name}-claim",
@@ -178,16 +182,29 @@ class Cluster(pulumi.ComponentResource):
             lambda values: f"http://{values[0]}:{int(values[1])}" if values[1] else ""
         )
 
-    def image(self, reference: str) -> str:
-        """Return an image of the project as this cluster names it.
+    def image(self, name: str) -> str:
+        """Return the reference by which this cluster's Pods name an image of the toolchain.
 
         Args:
-            reference: `docker.io/local/NAME:TAG`, as the toolchain builds it.
-        """
-        name = reference.rpartition("/")[2]
-        return f"{self.image_registry}/{name}" if self.image_registry else reference
+            name: the toolchain's name of it.
 
-    def images(self, references: _Images) -> _Images:
-        """Return a dataclass of images with each as this cluster names it."""
-        named = {field: self.image(value) for field, value in asdict(references).items()}
-        return replace(references, **named)
+        Raises:
+            KeyError: the toolchain has no such image.
+        """
+        reference = images.reference(name)
+        tagged = reference.rpartition("/")[2]
+        return f"{self.image_registry}/{tagged}" if self.image_registry else reference
+
+    def own_images(self, names: _Images) -> _Images | None:
+        """Return the references of images that upstream publishes too, None where those run.
+
+        Args:
+            names: a dataclass of the toolchain's names.
+        """
+        if self._pulls_published:
+            return None
+        return replace(names, **{key: self.image(name) for key, name in asdict(names).items()})
+
+    def own_image(self, name: str) -> str | None:
+        """Return the reference of an image that upstream publishes too, None where that runs."""
+        return None if self._pulls_published else self.image(name)

@@ -224,4 +224,6 @@ class EmbeddedCluster(Resource, module="mlops", name="EmbeddedCluster"):
             node_address=self.node_address,
             context=None,
             owned=self,
+            # The node has no way to a registry.
+            pulls_published=False,
         )

@@ -1,6 +1,7 @@
 """S3 on the cluster: versitygw over a persistent volume."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 from urllib.parse import urlsplit
 
 import pulumi
@@ -8,6 +9,7 @@ import pulumi_kubernetes as kubernetes
 
 from mlops_infra import keys_digest
 from mlops_infra.cluster import Cluster
+from mlops_infra.image import Image
 from mlops_infra.credentials import Credentials
 from mlops_infra.pod_security import RESTRICTED_CONTAINER, restricted_pod
 
@@ -23,12 +25,10 @@ class S3GatewayArgs:
 
     Attributes:
         cluster: where it runs.
-        image: reference of its image.
         storage_size: size of its volume, as a Kubernetes quantity.
     """
 
     cluster: Cluster
-    image: str
     storage_size: str
 
 
@@ -50,6 +50,8 @@ class S3Gateway(pulumi.ComponentResource):
     region: str
     access_key: pulumi.Output[str]
     secret_key: pulumi.Output[str]
+
+    IMAGES: ClassVar = (Image("versitygw"),)
 
     def __init__(
         self, name: str, args: S3GatewayArgs, opts: pulumi.ResourceOptions | None = None
@@ -165,7 +167,7 @@ def _pod(
         "containers": [
             {
                 "name": "versitygw",
-                "image": args.image,
+                "image": args.cluster.image("versitygw"),
                 "image_pull_policy": "IfNotPresent",
                 "command": ["versitygw"],
                 "args": arguments(address=f":{_PORT}", data="/data"),

@@ -1,14 +1,15 @@
 """KServe: InferenceServices as plain Deployments, without Knative and Istio."""
 
 import base64
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import astuple, dataclass
+from typing import ClassVar
 
 import pulumi
 import pulumi_kubernetes as kubernetes
 
 from mlops_infra import keys_digest
 from mlops_infra.cluster import Cluster
+from mlops_infra.image import Image, published
 from mlops_platform import kserve_manifests, manifest_objects
 from mlops_platform.kserve_manifests import (
     NAMESPACE,
@@ -20,10 +21,13 @@ from mlops_platform.kserve_manifests import (
 )
 from mlops_platform.upstream_manifests import Manifest
 from mlops_platform.webhook_certificates import WebhookCertificates
+from mlops_toolchain import layout
 
 _MODELS = "serving"
 # A Service is waited for until a program answers behind it, so it comes with the programs.
 _PROGRAMS = ("Deployment", "Service")
+# MLServer with what serves the project's models
+_SERVER = "model-server"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,17 +36,11 @@ class KServeArgs:
 
     Attributes:
         cluster: where it runs.
-        manifests: folder of upstream's rendered manifests.
-        images: the project's own images, or None for upstream's published ones.
-        model_server: image of MLServer with what serves the project's models.
         cert_manager: whether the cluster's cert-manager issues the webhooks' certificate; otherwise
             the stack does.
     """
 
     cluster: Cluster
-    manifests: Path
-    images: KServeImages | None
-    model_server: str
     cert_manager: bool = False
 
 
@@ -57,6 +55,8 @@ class KServe(pulumi.ComponentResource):
     namespace: pulumi.Output[str]
     runtime: str
 
+    IMAGES: ClassVar = (*published(*astuple(KServeImages())), Image(_SERVER))
+
     def __init__(
         self, name: str, args: KServeArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
@@ -67,10 +67,11 @@ class KServe(pulumi.ComponentResource):
             pulumi.ResourceOptions.merge(args.cluster.object_options(), opts),
         )
         child = pulumi.ResourceOptions(parent=self)
-        images = args.images or PUBLISHED
-        default = args.manifests / "default.json"
-        resources = args.manifests / "cluster-resources.json"
-        objects = kserve_manifests.objects(default, images, own_program=args.images is not None)
+        own = args.cluster.own_images(KServeImages())
+        images = own or PUBLISHED
+        manifests = layout.manifests_dir() / "kserve"
+        default, resources = manifests / "default.json", manifests / "cluster-resources.json"
+        objects = kserve_manifests.objects(default, own)
         system, models = (
             kubernetes.core.v1.Namespace(
                 f"{name}-{purpose}",
@@ -132,7 +133,7 @@ class KServe(pulumi.ComponentResource):
                 pulumi.ResourceOptions(parent=self, depends_on=webhooks),
             )
             for purpose, manifest in (
-                ("runtime", kserve_manifests.runtime(resources, args.model_server)),
+                ("runtime", kserve_manifests.runtime(resources, args.cluster.image(_SERVER))),
                 ("storage", kserve_manifests.storage_container(resources, images)),
             )
         ]

@@ -74,13 +74,15 @@ _USER: Final = 65532
 class KServeImages:
     """The project's own builds, for clusters that cannot pull upstream's images.
 
+    The defaults are the toolchain's names.
+
     Attributes:
         controller: the controller.
         storage_initializer: what downloads a model before its server starts.
     """
 
-    controller: str
-    storage_initializer: str
+    controller: str = "kserve-controller"
+    storage_initializer: str = "storage-initializer"
 
 
 # What upstream publishes; its own manifests name `latest`.
@@ -113,20 +115,19 @@ def definitions(rendered: Path) -> list[Manifest]:
     return found
 
 
-def objects(rendered: Path, images: KServeImages, *, own_program: bool) -> list[Manifest]:
+def objects(rendered: Path, own: KServeImages | None) -> list[Manifest]:
     """Return what runs and configures the controller, without webhooks and secrets.
 
     Args:
         rendered: the file of `config/default`.
-        images: what runs.
-        own_program: whether the controller is the project's build, whose program has its own name.
+        own: the project's own builds, or None for what upstream publishes.
 
     Raises:
         ManifestsError: the file lacks an object that this module keeps or changes.
     """
     kept = _kept(rendered, _KEPT)
-    _deployment(kept["Deployment", _CONTROLLER], images, own_program=own_program)
-    _configuration(kept["ConfigMap", "inferenceservice-config"], images)
+    _deployment(kept["Deployment", _CONTROLLER], own)
+    _configuration(kept["ConfigMap", "inferenceservice-config"], own or PUBLISHED)
     return [manifest for (kind, _), manifest in kept.items() if kind not in _WEBHOOKS]
 
 
@@ -281,7 +282,7 @@ def _kept(rendered: Path, wanted: Mapping[str, frozenset[str]]) -> dict[tuple[st
     return kept
 
 
-def _deployment(deployment: Manifest, images: KServeImages, *, own_program: bool) -> None:
+def _deployment(deployment: Manifest, own: KServeImages | None) -> None:
     pod = deployment["spec"]["template"]["spec"]
     managers = [each for each in pod["containers"] if each["name"] == "manager"]
     if len(managers) != 1:
@@ -291,8 +292,8 @@ def _deployment(deployment: Manifest, images: KServeImages, *, own_program: bool
     pod["containers"] = managers
     pod["enableServiceLinks"] = False
     pod["securityContext"] |= {"runAsUser": _USER, "runAsGroup": _USER, "fsGroup": _USER}
-    container["image"], container["imagePullPolicy"] = images.controller, "IfNotPresent"
-    if own_program:
+    container["image"], container["imagePullPolicy"] = (own or PUBLISHED).controller, "IfNotPresent"
+    if own:  # its program has a name of its own
         container["command"] = ["kserve-controller"]
     # One replica: a restarted one would wait for the lease of the one before it. The metrics'
     # default port stays; only this machine, or the cluster's policies, let anyone reach it.

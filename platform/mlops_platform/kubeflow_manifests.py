@@ -90,6 +90,8 @@ _USER: Final = 1000
 class KubeflowImages:
     """The project's own builds, for clusters that cannot pull upstream's images.
 
+    The defaults are the toolchain's names.
+
     Attributes:
         api_server: image of the API server.
         persistence_agent: image of the persistence agent.
@@ -101,14 +103,14 @@ class KubeflowImages:
         executor: image of Argo's executor.
     """
 
-    api_server: str
-    persistence_agent: str
-    scheduled_workflow: str
-    metadata: str
-    workflow_controller: str
-    driver: str
-    launcher: str
-    executor: str
+    api_server: str = "kfp-api-server"
+    persistence_agent: str = "kfp-persistence-agent"
+    scheduled_workflow: str = "kfp-scheduled-workflow"
+    metadata: str = "ml-metadata"
+    workflow_controller: str = "workflow-controller"
+    driver: str = "kfp-driver"
+    launcher: str = "kfp-launcher"
+    executor: str = "argoexec"
 
 
 @dataclass(frozen=True, kw_only=True)

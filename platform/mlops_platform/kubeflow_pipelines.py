@@ -1,7 +1,7 @@
 """Kubeflow Pipelines: the API that runs compiled pipelines, and Argo, which runs their steps."""
 
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import astuple, dataclass
+from typing import ClassVar
 
 import pulumi
 import pulumi_kubernetes as kubernetes
@@ -9,6 +9,7 @@ import pulumi_kubernetes as kubernetes
 from mlops_infra import keys_digest
 from mlops_infra.buckets import Buckets
 from mlops_infra.cluster import Cluster
+from mlops_infra.image import published
 from mlops_platform import kubeflow_manifests, manifest_objects
 from mlops_platform.kubeflow_manifests import (
     DATABASE_SECRET,
@@ -23,6 +24,7 @@ from mlops_platform.kubeflow_manifests import (
     KubeflowSettings,
 )
 from mlops_platform.mariadb import Database, MariaDb, MariaDbArgs
+from mlops_toolchain import layout
 
 _API_PORT = 8888
 # A Service is waited for until a program answers behind it, so it comes with the programs.
@@ -36,18 +38,12 @@ class KubeflowPipelinesArgs:
     Attributes:
         cluster: where it runs.
         buckets: where pipelines and the artifacts of runs go.
-        manifests: folder of upstream's rendered manifests.
-        images: the project's own images, or None for upstream's published ones.
-        database_image: reference of MariaDB's image.
         database_storage_size: size of its volume, as a Kubernetes quantity.
         database: another MySQL server to use instead, with the databases `mlpipeline` and `metadb`.
     """
 
     cluster: Cluster
     buckets: Buckets
-    manifests: Path
-    images: KubeflowImages | None
-    database_image: str
     database_storage_size: str
     database: Database | None = None
 
@@ -68,6 +64,8 @@ class KubeflowPipelines(pulumi.ComponentResource):
     cluster_url: str
     runner: str
     store_keys: pulumi.Output[str] | None
+
+    IMAGES: ClassVar = (*MariaDb.IMAGES, *published(*astuple(KubeflowImages())))
 
     def __init__(
         self, name: str, args: KubeflowPipelinesArgs, opts: pulumi.ResourceOptions | None = None
@@ -118,13 +116,14 @@ class KubeflowPipelines(pulumi.ComponentResource):
             secrets.append(secret)
             digests[secret_name] = keys_digest.digest(secret, data)
         self.store_keys = digests.get(STORE_SECRET)
+        manifests = layout.manifests_dir() / "kubeflow-pipelines"
         definitions = manifest_objects.register(
             f"{name}-definition",
-            kubeflow_manifests.definitions(args.manifests / "cluster-scoped.yaml"),
+            kubeflow_manifests.definitions(manifests / "cluster-scoped.yaml"),
             child,
         )
         objects = kubeflow_manifests.objects(
-            args.manifests / "platform-agnostic.yaml", _settings(args, database)
+            manifests / "platform-agnostic.yaml", _settings(args, database)
         )
         configuration = manifest_objects.register(
             f"{name}-upstream",
@@ -161,7 +160,6 @@ class KubeflowPipelines(pulumi.ComponentResource):
             MariaDbArgs(
                 cluster=args.cluster,
                 namespace=self.namespace,
-                image=args.database_image,
                 databases=(PIPELINE_DATABASE, METADATA_DATABASE),
                 # As in the SQLite databases that ML Metadata was written for.
                 exact_databases=(METADATA_DATABASE,),
@@ -182,7 +180,7 @@ def _metadata_config(database: Database) -> pulumi.Output[str]:
 def _settings(args: KubeflowPipelinesArgs, database: Database) -> KubeflowSettings:
     store = args.buckets.store
     return KubeflowSettings(
-        images=args.images,
+        images=args.cluster.own_images(KubeflowImages()),
         database_host=database.host,
         database_port=database.port,
         store_host=store.host,

@@ -1,7 +1,7 @@
 """Kubeflow Pipelines' own UI: graphs of runs, their metrics, artifacts and logs in a browser."""
 
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import astuple, dataclass
+from typing import ClassVar, Final
 
 import pulumi
 import pulumi_kubernetes as kubernetes
@@ -9,6 +9,7 @@ import pulumi_kubernetes as kubernetes
 from mlops_infra import keys_digest
 from mlops_infra.buckets import Buckets
 from mlops_infra.cluster import Cluster
+from mlops_infra.image import published
 from mlops_infra.pod_security import RESTRICTED_CONTAINER, restricted_pod
 from mlops_platform.kubeflow_manifests import STORE_SECRET
 
@@ -24,13 +25,15 @@ _ACCOUNT = "ml-pipeline-ui"
 class KubeflowUiImages:
     """The project's own builds, for clusters that cannot pull upstream's images.
 
+    The defaults are the toolchain's names.
+
     Attributes:
         server: image of the UI and its server.
         metadata_proxy: image of grpcwebproxy, through which browsers speak to ML Metadata.
     """
 
-    server: str
-    metadata_proxy: str
+    server: str = "kubeflow-pipelines-ui"
+    metadata_proxy: str = "grpcwebproxy"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,14 +45,12 @@ class KubeflowPipelinesUiArgs:
         buckets: where runs keep the artifacts that it shows.
         namespace: namespace of Kubeflow Pipelines, which holds the Secret with the store's keys.
         store_keys: their digest; None where Pods have an identity instead.
-        images: the project's own images, or None for upstream's published ones.
     """
 
     cluster: Cluster
     buckets: Buckets
     namespace: pulumi.Input[str]
     store_keys: pulumi.Input[str] | None
-    images: KubeflowUiImages | None
 
 
 class KubeflowPipelinesUi(pulumi.ComponentResource):
@@ -60,6 +61,8 @@ class KubeflowPipelinesUi(pulumi.ComponentResource):
     """
 
     url: pulumi.Output[str]
+
+    IMAGES: ClassVar = published(*astuple(KubeflowUiImages()))
 
     def __init__(
         self, name: str, args: KubeflowPipelinesUiArgs, opts: pulumi.ResourceOptions | None = None
@@ -73,7 +76,8 @@ class KubeflowPipelinesUi(pulumi.ComponentResource):
         self._name = name
         self._namespace = args.namespace
         self._child = pulumi.ResourceOptions(parent=self)
-        self._deploy("metadata-proxy", _metadata_proxy(args.images), {"app": "metadata-proxy"})
+        images = args.cluster.own_images(KubeflowUiImages())
+        self._deploy("metadata-proxy", _metadata_proxy(images), {"app": "metadata-proxy"})
         kubernetes.core.v1.Service(
             f"{name}-metadata-proxy-service",
             metadata={"name": _PROXY, "namespace": args.namespace},
@@ -87,7 +91,7 @@ class KubeflowPipelinesUi(pulumi.ComponentResource):
         server = self._deploy(
             "server",
             {
-                **_server(args),
+                **_server(args, images),
                 "service_account_name": account,
                 "automount_service_account_token": True,
             },
@@ -177,8 +181,10 @@ class KubeflowPipelinesUi(pulumi.ComponentResource):
         return account.metadata.name
 
 
-def _server(args: KubeflowPipelinesUiArgs) -> kubernetes.core.v1.PodSpecArgsDict:
-    image = args.images.server if args.images else f"ghcr.io/kubeflow/kfp-frontend:{VERSION}"
+def _server(
+    args: KubeflowPipelinesUiArgs, images: KubeflowUiImages | None
+) -> kubernetes.core.v1.PodSpecArgsDict:
+    image = images.server if images else f"ghcr.io/kubeflow/kfp-frontend:{VERSION}"
     return {
         **restricted_pod(),
         "termination_grace_period_seconds": 1,  # the program ignores SIGTERM

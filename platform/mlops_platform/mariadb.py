@@ -1,12 +1,14 @@
 """MariaDB: the MySQL database of Kubeflow Pipelines."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import pulumi
 import pulumi_kubernetes as kubernetes
 
 from mlops_infra import keys_digest
 from mlops_infra.cluster import Cluster
+from mlops_infra.image import Image
 from mlops_infra.credentials import Credentials
 from mlops_infra.pod_security import RESTRICTED_CONTAINER, restricted_pod
 
@@ -38,7 +40,6 @@ class MariaDbArgs:
     Attributes:
         cluster: where it runs.
         namespace: name of the namespace that it runs in and alone serves.
-        image: reference of its image.
         databases: names of the databases to have.
         exact_databases: those of them that compare names by bytes, and whose clients send UTF-8
             without saying so.
@@ -47,7 +48,6 @@ class MariaDbArgs:
 
     cluster: Cluster
     namespace: pulumi.Input[str]
-    image: str
     databases: tuple[str, ...]
     exact_databases: tuple[str, ...]
     storage_size: str
@@ -61,6 +61,8 @@ class MariaDb(pulumi.ComponentResource):
     """
 
     database: Database
+
+    IMAGES: ClassVar = (Image("mariadb"),)
 
     def __init__(
         self, name: str, args: MariaDbArgs, opts: pulumi.ResourceOptions | None = None
@@ -148,7 +150,7 @@ def _pod(
         "containers": [
             {
                 "name": "mariadb",
-                "image": args.image,
+                "image": args.cluster.image("mariadb"),
                 "image_pull_policy": "IfNotPresent",
                 "command": ["mariadb-start"],
                 "env_from": [{"secret_ref": {"name": secret}}],

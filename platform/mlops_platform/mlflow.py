@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import pulumi
 import pulumi_kubernetes as kubernetes
@@ -9,6 +10,7 @@ import pulumi_kubernetes as kubernetes
 from mlops_infra import keys_digest
 from mlops_infra.buckets import EXPIRING, Buckets
 from mlops_infra.cluster import Cluster
+from mlops_infra.image import Image
 from mlops_infra.pod_security import RESTRICTED_CONTAINER, restricted_pod
 
 _NAMESPACE = "mlflow"
@@ -36,7 +38,6 @@ class MlflowArgs:
     Attributes:
         cluster: where it runs.
         buckets: where the artifacts go; only the server holds the keys.
-        image: reference of its image.
         storage_size: size of the database's volume, as a Kubernetes quantity.
         artifact_expiry_days: days after which artifacts are deleted, but for those of registered
             models; 0 keeps them.
@@ -44,7 +45,6 @@ class MlflowArgs:
 
     cluster: Cluster
     buckets: Buckets
-    image: str
     storage_size: str
     artifact_expiry_days: int = 0
 
@@ -59,6 +59,8 @@ class Mlflow(pulumi.ComponentResource):
 
     url: pulumi.Output[str]
     cluster_url: str
+
+    IMAGES: ClassVar = (Image("mlflow"),)
 
     def __init__(
         self, name: str, args: MlflowArgs, opts: pulumi.ResourceOptions | None = None
@@ -201,7 +203,7 @@ def _expiry_pod(
         "containers": [
             {
                 "name": "expire",
-                "image": args.image,
+                "image": args.cluster.image("mlflow"),
                 "image_pull_policy": "IfNotPresent",
                 "command": ["python3", "-c", _EXPIRE.read_text()],
                 "args": [
@@ -260,7 +262,7 @@ def _pod(
             {
                 # The server refuses tables of another version than its own.
                 "name": "upgrade-tables",
-                "image": args.image,
+                "image": args.cluster.image("mlflow"),
                 "image_pull_policy": "IfNotPresent",
                 "command": ["python3", "-c", _UPGRADE.read_text(), _DATABASE],
                 "env": [{"name": "HOME", "value": "/tmp"}],  # noqa: S108
@@ -275,7 +277,7 @@ def _pod(
         "containers": [
             {
                 "name": "mlflow",
-                "image": args.image,
+                "image": args.cluster.image("mlflow"),
                 "image_pull_policy": "IfNotPresent",
                 # `mlflow server` imports all of MLflow only to start this process, which then
                 # imports it again: twice the memory and the time (docs/decisions/0006).

@@ -1,16 +1,19 @@
 """The notebook controller: Notebooks as Pods that keep their volume."""
 
 from dataclasses import dataclass
-from pathlib import Path
+from typing import ClassVar
 
 import pulumi
 import pulumi_kubernetes as kubernetes
 
 from mlops_infra.cluster import Cluster
+from mlops_infra.image import published
 from mlops_platform import manifest_objects, notebook_manifests
 from mlops_platform.notebook_manifests import NAMESPACE
+from mlops_toolchain import layout
 
 _NOTEBOOKS = "notebooks"
+_CONTROLLER = "notebook-controller"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,13 +22,9 @@ class NotebookControllerArgs:
 
     Attributes:
         cluster: where it runs.
-        manifests: folder of upstream's rendered manifests.
-        image: the project's own build, or None for upstream's published image.
     """
 
     cluster: Cluster
-    manifests: Path
-    image: str | None
 
 
 class NotebookController(pulumi.ComponentResource):
@@ -37,6 +36,8 @@ class NotebookController(pulumi.ComponentResource):
 
     namespace: pulumi.Output[str]
 
+    IMAGES: ClassVar = published(_CONTROLLER)
+
     def __init__(
         self, name: str, args: NotebookControllerArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
@@ -47,8 +48,9 @@ class NotebookController(pulumi.ComponentResource):
             pulumi.ResourceOptions.merge(args.cluster.object_options(), opts),
         )
         child = pulumi.ResourceOptions(parent=self)
-        rendered = args.manifests / "standalone.json"
-        objects = notebook_manifests.objects(rendered, controller=args.image)
+        rendered = layout.manifests_dir() / "notebook-controller" / "standalone.json"
+        controller = args.cluster.own_image(_CONTROLLER)
+        objects = notebook_manifests.objects(rendered, controller=controller)
         definition = notebook_manifests.definition(rendered)
         system, notebooks = (
             kubernetes.core.v1.Namespace(

@@ -2,12 +2,13 @@
 
 import json
 from dataclasses import dataclass
-from typing import Final
+from typing import ClassVar, Final
 
 import pulumi
 import pulumi_kubernetes as kubernetes
 
 from mlops_infra.cluster import Cluster
+from mlops_infra.image import Image, published
 from mlops_infra.pod_security import RESTRICTED_CONTAINER, restricted_pod
 from mlops_platform import manifest_objects
 from mlops_platform.seldon_definition import DEFINITION
@@ -17,6 +18,9 @@ VERSION: Final = "1.17.1"
 _CHARTS = "https://storage.googleapis.com/seldon-charts"
 _SYSTEM = "seldon-system"
 _MODELS = "seldon"
+MODEL_SERVER: Final = "seldon-model-server"
+"""The toolchain's name of Seldon's Python server."""
+
 _NAME = "seldon-controller"
 _LABELS = {"app.kubernetes.io/name": _NAME, "app.kubernetes.io/part-of": "mlops-platform"}
 _GROUP = "machinelearning.seldon.io"
@@ -24,7 +28,7 @@ _GROUP = "machinelearning.seldon.io"
 
 @dataclass(frozen=True, kw_only=True)
 class SeldonImages:
-    """The project's own images.
+    """The project's own images; the defaults are the toolchain's names.
 
     Attributes:
         controller: the small controller.
@@ -32,9 +36,9 @@ class SeldonImages:
         model_initializer: what fetches a model before its server starts.
     """
 
-    controller: str
-    model_server: str
-    model_initializer: str
+    controller: str = "seldon-controller"
+    model_server: str = MODEL_SERVER
+    model_initializer: str = "storage-initializer"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,22 +47,28 @@ class SeldonCoreArgs:
 
     Attributes:
         cluster: where it runs.
-        images: images of the small controller; None for the official operator, whose chart Pulumi
-            fetches when it previews, and whose images the cluster pulls.
     """
 
     cluster: Cluster
-    images: SeldonImages | None
 
 
 class SeldonCore(pulumi.ComponentResource):
     """What turns SeldonDeployments of one namespace into servers.
+
+    It is the small controller where the project's own images run, and elsewhere the official
+    operator, whose chart Pulumi fetches when it previews.
 
     Attributes:
         namespace: namespace that is watched, known once SeldonDeployments are served.
     """
 
     namespace: pulumi.Output[str]
+
+    IMAGES: ClassVar = (
+        *published(SeldonImages.controller),
+        Image(MODEL_SERVER),
+        *published(SeldonImages.model_initializer),
+    )
 
     def __init__(
         self, name: str, args: SeldonCoreArgs, opts: pulumi.ResourceOptions | None = None
@@ -81,9 +91,10 @@ class SeldonCore(pulumi.ComponentResource):
             )
             for purpose, namespace in (("system", _SYSTEM), ("models", _MODELS))
         )
+        images = args.cluster.own_images(SeldonImages())
         ready = (
-            self._controller(name, args.images, system, models)
-            if args.images
+            self._controller(name, images, system, models)
+            if images
             else self._operator(name, system, models)
         )
         self.namespace = pulumi.Output.all(models.metadata.name, ready).apply(

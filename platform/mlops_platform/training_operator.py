@@ -1,16 +1,21 @@
 """The training operator: TFJobs and PyTorchJobs, distributed over Pods."""
 
 from dataclasses import dataclass
-from pathlib import Path
+from typing import ClassVar
 
 import pulumi
 import pulumi_kubernetes as kubernetes
 
 from mlops_infra.cluster import Cluster
+from mlops_infra.image import Image, published
 from mlops_platform import manifest_objects, training_manifests
 from mlops_platform.training_manifests import NAMESPACE
+from mlops_toolchain import layout
 
 _JOBS = "training"
+_OPERATOR = "training-operator"
+# With a shell and `nslookup`, in which workers wait for their master
+_INIT_CONTAINER = "busybox"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,15 +24,9 @@ class TrainingOperatorArgs:
 
     Attributes:
         cluster: where it runs.
-        manifests: folder of upstream's rendered manifests.
-        image: the project's own build, or None for upstream's published image.
-        init_container: image with a shell and `nslookup`, in which workers wait for their master.
     """
 
     cluster: Cluster
-    manifests: Path
-    image: str | None
-    init_container: str
 
 
 class TrainingOperator(pulumi.ComponentResource):
@@ -39,6 +38,8 @@ class TrainingOperator(pulumi.ComponentResource):
 
     namespace: pulumi.Output[str]
 
+    IMAGES: ClassVar = (*published(_OPERATOR), Image(_INIT_CONTAINER))
+
     def __init__(
         self, name: str, args: TrainingOperatorArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
@@ -49,9 +50,11 @@ class TrainingOperator(pulumi.ComponentResource):
             pulumi.ResourceOptions.merge(args.cluster.object_options(), opts),
         )
         child = pulumi.ResourceOptions(parent=self)
-        rendered = args.manifests / "standalone.json"
+        rendered = layout.manifests_dir() / "training-operator" / "standalone.json"
         objects = training_manifests.objects(
-            rendered, operator=args.image, init_container=args.init_container
+            rendered,
+            operator=args.cluster.own_image(_OPERATOR),
+            init_container=args.cluster.image(_INIT_CONTAINER),
         )
         webhook = training_manifests.webhook(rendered)
         system, jobs = (

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import pulumi
 import pulumi_kubernetes as kubernetes
@@ -15,11 +15,14 @@ from flight_rollout import deploy_step
 from flight_training import train_step
 from mlops_infra.buckets import Buckets
 from mlops_infra.cluster import Cluster
+from mlops_infra.image import Image
 from mlops_platform.kubeflow_pipelines import KubeflowPipelines
 from mlops_platform.mlflow import Mlflow
 from mlops_workloads.dataset import Dataset
 from mlops_workloads.kubeflow_pipeline import PipelineRun, PipelineVersion, RecurringRun
 from mlops_workloads.model_version import ModelVersion
+
+_IMAGE = "flights"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +35,6 @@ class FlightDelayPipelineArgs:
         mlflow: where it is tracked and its model registered.
         buckets: where the outcome of each run is written.
         dataset: the flights.
-        image: the steps' image, as this cluster names it.
         servers: what serves the model, as `ModelServer.settings` has it.
         training_jobs: what trains networks, as `TrainingJobs.settings` has it; empty for nothing.
         serving: what must be there before a version can be deployed.
@@ -46,7 +48,6 @@ class FlightDelayPipelineArgs:
     mlflow: Mlflow
     buckets: Buckets
     dataset: Dataset
-    image: str
     servers: pulumi.Input[Sequence[dict[str, Any]]]
     training_jobs: pulumi.Input[Mapping[str, Any]]
     serving: Sequence[pulumi.Resource]
@@ -69,6 +70,8 @@ class FlightDelayPipeline(pulumi.ComponentResource):
     version: PipelineVersion
     run: PipelineRun | None
     model: ModelVersion | None
+
+    IMAGES: ClassVar = (Image(_IMAGE),)
 
     def __init__(
         self,
@@ -141,7 +144,7 @@ class FlightDelayPipeline(pulumi.ComponentResource):
 
 def _content(args: FlightDelayPipelineArgs) -> str:
     """Return the compiled pipeline as this stack runs it."""
-    content = COMPILED.read_text().replace(IMAGE, args.image)
+    content = COMPILED.read_text().replace(IMAGE, args.cluster.image(_IMAGE))
     if not args.buckets.store.keyless:
         return content
     # Steps use their Pod's identity; a Secret that is not there would keep them from starting.

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import pulumi
 import pulumi_kubernetes as kubernetes
@@ -11,9 +11,11 @@ from mlops_infra import keys_digest
 from mlops_infra.buckets import Buckets
 from mlops_infra.cluster import Cluster
 from mlops_infra.credentials import Credentials
+from mlops_infra.image import Image
 from mlops_infra.pod_security import USER, manifest_container_context, manifest_pod_context
 from mlops_workloads import store_environment
 
+_IMAGE = "notebook"
 _PORT = 8888
 _HOME = "/home/notebook"
 _TMP = "/tmp"  # noqa: S108 - an emptyDir of the Pod
@@ -27,7 +29,6 @@ class NotebookArgs:
         cluster: where it runs.
         buckets: the object store that its user reads and writes.
         namespace: namespace of Notebooks.
-        image: image of JupyterLab.
         storage_size: size of its volume, as a Kubernetes quantity.
         addresses: variables that say where the rest of the stack is.
     """
@@ -35,7 +36,6 @@ class NotebookArgs:
     cluster: Cluster
     buckets: Buckets
     namespace: pulumi.Input[str]
-    image: str
     storage_size: str
     addresses: Mapping[str, pulumi.Input[str]]
 
@@ -50,6 +50,8 @@ class Notebook(pulumi.ComponentResource):
 
     url: pulumi.Output[str]
     address: pulumi.Output[str]
+
+    IMAGES: ClassVar = (Image(_IMAGE),)
 
     def __init__(
         self, name: str, args: NotebookArgs, opts: pulumi.ResourceOptions | None = None
@@ -88,6 +90,7 @@ class Notebook(pulumi.ComponentResource):
         digest = keys_digest.digest(
             environment, {**store_environment.keys(args.buckets), "token": token}
         )
+        image = args.cluster.image(_IMAGE)
         notebook = kubernetes.apiextensions.CustomResource(
             f"{name}-server",
             api_version="kubeflow.org/v1",
@@ -102,7 +105,7 @@ class Notebook(pulumi.ComponentResource):
                 secret=secret.metadata.name,
                 volume=volume.metadata.name,
                 digest=digest,
-            ).apply(lambda given: {"template": {"spec": pod(name, args.image, **given)}}),
+            ).apply(lambda given: {"template": {"spec": pod(name, image, **given)}}),
             opts=child,
         )
         # The controller's own Service is for Pods alone.

@@ -2,15 +2,18 @@
 
 import hashlib
 from dataclasses import dataclass
+from typing import ClassVar
 
 import pulumi
 import pulumi_kubernetes as kubernetes
 
 from flight_rollout import gateway, gateway_configuration
 from mlops_infra.cluster import Cluster
+from mlops_infra.image import Image
 from mlops_infra.pod_security import RESTRICTED_CONTAINER, restricted_pod
 from mlops_workloads.deployer import Deployer
 
+_IMAGE = "gateway"
 # nginx does not read resolv.conf itself.
 _START = """
 set -eu
@@ -36,12 +39,10 @@ class ServingGatewayArgs:
 
     Attributes:
         cluster: where it runs.
-        image: its image.
         deployer: who deploys versions from within the cluster.
     """
 
     cluster: Cluster
-    image: str
     deployer: Deployer
 
 
@@ -59,6 +60,8 @@ class ServingGateway(pulumi.ComponentResource):
     namespace: pulumi.Output[str]
     url: pulumi.Output[str]
     cluster_url: str
+
+    IMAGES: ClassVar = (Image(_IMAGE),)
 
     def __init__(
         self, name: str, args: ServingGatewayArgs, opts: pulumi.ResourceOptions | None = None
@@ -97,7 +100,7 @@ class ServingGateway(pulumi.ComponentResource):
                         # nginx reads it at its start.
                         "annotations": {"mlops-platform/configuration": _DIGEST},
                     },
-                    "spec": _pod(args.image, configuration.metadata.name),
+                    "spec": _pod(args.cluster.image(_IMAGE), configuration.metadata.name),
                 },
             },
             opts=pulumi.ResourceOptions(parent=self, depends_on=[configuration]),

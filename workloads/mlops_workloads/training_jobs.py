@@ -1,14 +1,14 @@
 """What distributed trainings need in a cluster: images, addresses and keys, and who may submit."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import pulumi
 
 from flight_training.job import FRAMEWORKS, Framework
 from mlops_infra.buckets import Buckets
 from mlops_infra.cluster import Cluster
+from mlops_infra.image import Image
 from mlops_infra.pod_security import manifest_container_context, manifest_pod_context
 from mlops_workloads import store_environment
 from mlops_workloads.deployer import Deployer
@@ -27,7 +27,6 @@ class TrainingJobsArgs:
         cluster: where they run.
         buckets: where the flights are.
         namespace: the jobs' namespace.
-        images: image of each framework; empty where the cluster cannot have them.
         tracking_uri: MLflow's address in the cluster.
         deployer: the account of the pipeline's steps, which submit jobs too.
     """
@@ -36,9 +35,12 @@ class TrainingJobsArgs:
     cluster: Cluster
     buckets: Buckets
     namespace: pulumi.Input[str]
-    images: Mapping[str, str]
     tracking_uri: pulumi.Input[str]
     deployer: Deployer
+
+
+def _image(framework: str) -> str:
+    return f"{framework}-training"
 
 
 class TrainingJobs(pulumi.ComponentResource):
@@ -49,6 +51,8 @@ class TrainingJobs(pulumi.ComponentResource):
     """
 
     settings: pulumi.Output[dict[str, Any]]
+
+    IMAGES: ClassVar = tuple(Image(_image(framework)) for framework in FRAMEWORKS)
 
     def __init__(
         self, name: str, args: TrainingJobsArgs, opts: pulumi.ResourceOptions | None = None
@@ -91,8 +95,8 @@ class TrainingJobs(pulumi.ComponentResource):
             lambda values: {
                 "namespace": str(values[0]),
                 "templates": {
-                    framework: template(FRAMEWORKS[framework], image, environment)
-                    for framework, image in args.images.items()
+                    name: template(framework, args.cluster.image(_image(name)), environment)
+                    for name, framework in FRAMEWORKS.items()
                 },
             }
         )
