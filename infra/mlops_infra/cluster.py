@@ -47,7 +47,6 @@ class ClusterAccess:
         volumes: class of volumes to make in it, or None if it has one.
         identifier: what tells the cluster from others, whatever its address and authority; None
             for one that is known by these.
-        pulls_published: whether its nodes can pull the images that upstream publishes.
     """
 
     kubeconfig: pulumi.Output[str]
@@ -57,7 +56,6 @@ class ClusterAccess:
     ready: tuple[pulumi.Resource, ...] = ()
     volumes: VolumeClass | None = None
     identifier: str | None = None
-    pulls_published: bool = True
 
 
 def _signed(claim: Claim) -> pulumi.ResourceTransformation:
@@ -101,13 +99,14 @@ class Cluster(pulumi.ComponentResource):
         claim: Claim,
         storage_class: str | None,
         image_registry: str,
+        pulls_published: bool,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("mlops:infra:Cluster", name, None, opts)
         self.kubeconfig = pulumi.Output.secret(access.kubeconfig)
         self.node_address = access.node_address
         self.image_registry = image_registry
-        self._pulls_published = access.pulls_published
+        self._pulls_published = pulls_published
         self._owned = access.owned
         claimed = ClusterClaim(
             f"{name}-claim",

@@ -78,7 +78,9 @@ class EmbeddedClusterProvider(DiscreetProvider):
         if health is cluster.Health.ABSENT:
             # Nothing is left to restart, and what the stack had in it is gone as well.
             replaces = ("name",)
-        changed = any(olds.get(key) != news[key] for key in _INPUTS)
+        changed = any(olds.get(key) != news[key] for key in _INPUTS if key != "images")
+        # They are in the node or not, in whatever order.
+        changed |= sorted(olds.get("images", [])) != sorted(news["images"])
         return DiffResult(
             changes=changed or health is not cluster.Health.HEALTHY or bool(status.outdated),
             replaces=list(replaces),
@@ -224,6 +226,4 @@ class EmbeddedCluster(Resource, module="mlops", name="EmbeddedCluster"):
             node_address=self.node_address,
             context=None,
             owned=self,
-            # The node has no way to a registry.
-            pulls_published=False,
         )

@@ -217,7 +217,9 @@ class KindClusterProvider(DiscreetProvider):
             node = _node(id_)
             # After a restart of Docker it may have another address.
             moved = not node["State"]["Running"] or _address(node) != olds["node_address"]
-        changed = any(olds.get(key) != news[key] for key in ("images", "stack_id"))
+        changed = olds.get("stack_id") != news["stack_id"]
+        # They are in the node or not, in whatever order.
+        changed |= sorted(olds.get("images", [])) != sorted(news["images"])
         return DiffResult(
             changes=bool(replaces) or moved or changed,
             replaces=replaces,

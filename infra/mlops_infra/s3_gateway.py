@@ -9,8 +9,8 @@ import pulumi_kubernetes as kubernetes
 
 from mlops_infra import keys_digest
 from mlops_infra.cluster import Cluster
-from mlops_infra.image import Image
 from mlops_infra.credentials import Credentials
+from mlops_infra.image import Image
 from mlops_infra.pod_security import RESTRICTED_CONTAINER, restricted_pod
 
 # KFP's launcher signs for this region by default; one gateway serves every client.
@@ -51,7 +51,7 @@ class S3Gateway(pulumi.ComponentResource):
     access_key: pulumi.Output[str]
     secret_key: pulumi.Output[str]
 
-    IMAGES: ClassVar = (Image("versitygw"),)
+    IMAGES: ClassVar[tuple[Image, ...]] = (Image("versitygw"),)
 
     def __init__(
         self, name: str, args: S3GatewayArgs, opts: pulumi.ResourceOptions | None = None

@@ -11,6 +11,7 @@ from mlops_infra import keys_digest
 from mlops_infra.cluster import Cluster
 from mlops_infra.image import Image, published
 from mlops_platform import kserve_manifests, manifest_objects
+from mlops_platform.component import Component
 from mlops_platform.kserve_manifests import (
     NAMESPACE,
     PUBLISHED,
@@ -44,7 +45,7 @@ class KServeArgs:
     cert_manager: bool = False
 
 
-class KServe(pulumi.ComponentResource):
+class KServe(Component):
     """The controller of InferenceServices, and MLServer as their runtime.
 
     Attributes:
@@ -55,18 +56,14 @@ class KServe(pulumi.ComponentResource):
     namespace: pulumi.Output[str]
     runtime: str
 
+    TOKEN: ClassVar = "mlops:platform:KServe"  # noqa: S105 - a resource's type
     IMAGES: ClassVar = (*published(*astuple(KServeImages())), Image(_SERVER))
 
     def __init__(
         self, name: str, args: KServeArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
-        super().__init__(
-            "mlops:platform:KServe",
-            name,
-            None,
-            pulumi.ResourceOptions.merge(args.cluster.object_options(), opts),
-        )
-        child = pulumi.ResourceOptions(parent=self)
+        super().__init__(name, args.cluster, opts)
+        child = self.child
         own = args.cluster.own_images(KServeImages())
         images = own or PUBLISHED
         manifests = layout.manifests_dir() / "kserve"

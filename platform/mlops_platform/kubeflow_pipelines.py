@@ -11,6 +11,7 @@ from mlops_infra.buckets import Buckets
 from mlops_infra.cluster import Cluster
 from mlops_infra.image import published
 from mlops_platform import kubeflow_manifests, manifest_objects
+from mlops_platform.component import Component
 from mlops_platform.kubeflow_manifests import (
     DATABASE_SECRET,
     METADATA_CONFIG,
@@ -48,7 +49,7 @@ class KubeflowPipelinesArgs:
     database: Database | None = None
 
 
-class KubeflowPipelines(pulumi.ComponentResource):
+class KubeflowPipelines(Component):
     """Kubeflow Pipelines for a single user, with its database.
 
     Attributes:
@@ -65,18 +66,14 @@ class KubeflowPipelines(pulumi.ComponentResource):
     runner: str
     store_keys: pulumi.Output[str] | None
 
+    TOKEN: ClassVar = "mlops:platform:KubeflowPipelines"  # noqa: S105 - a resource's type
     IMAGES: ClassVar = (*MariaDb.IMAGES, *published(*astuple(KubeflowImages())))
 
     def __init__(
         self, name: str, args: KubeflowPipelinesArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
-        super().__init__(
-            "mlops:platform:KubeflowPipelines",
-            name,
-            None,
-            pulumi.ResourceOptions.merge(args.cluster.object_options(), opts),
-        )
-        child = pulumi.ResourceOptions(parent=self)
+        super().__init__(name, args.cluster, opts)
+        child = self.child
         namespace = kubernetes.core.v1.Namespace(
             f"{name}-namespace",
             # Argo's and the launcher's init containers set no profile of their own.

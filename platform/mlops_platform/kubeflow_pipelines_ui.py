@@ -11,7 +11,9 @@ from mlops_infra.buckets import Buckets
 from mlops_infra.cluster import Cluster
 from mlops_infra.image import published
 from mlops_infra.pod_security import RESTRICTED_CONTAINER, restricted_pod
+from mlops_platform.component import Component
 from mlops_platform.kubeflow_manifests import STORE_SECRET
+from mlops_platform.kubeflow_pipelines import KubeflowPipelines
 
 VERSION: Final = "2.14.3"
 
@@ -43,17 +45,15 @@ class KubeflowPipelinesUiArgs:
     Attributes:
         cluster: where it runs.
         buckets: where runs keep the artifacts that it shows.
-        namespace: namespace of Kubeflow Pipelines, which holds the Secret with the store's keys.
-        store_keys: their digest; None where Pods have an identity instead.
+        pipelines: what it shows; its namespace holds the Secret with the store's keys.
     """
 
     cluster: Cluster
     buckets: Buckets
-    namespace: pulumi.Input[str]
-    store_keys: pulumi.Input[str] | None
+    pipelines: KubeflowPipelines
 
 
-class KubeflowPipelinesUi(pulumi.ComponentResource):
+class KubeflowPipelinesUi(Component):
     """The UI's server, and the proxy through which browsers read ML Metadata.
 
     Attributes:
@@ -62,25 +62,21 @@ class KubeflowPipelinesUi(pulumi.ComponentResource):
 
     url: pulumi.Output[str]
 
+    TOKEN: ClassVar = "mlops:platform:KubeflowPipelinesUi"  # noqa: S105 - a resource's type
     IMAGES: ClassVar = published(*astuple(KubeflowUiImages()))
 
     def __init__(
         self, name: str, args: KubeflowPipelinesUiArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
-        super().__init__(
-            "mlops:platform:KubeflowPipelinesUi",
-            name,
-            None,
-            pulumi.ResourceOptions.merge(args.cluster.object_options(), opts),
-        )
+        super().__init__(name, args.cluster, opts)
         self._name = name
-        self._namespace = args.namespace
+        self._namespace = args.pipelines.namespace
         self._child = pulumi.ResourceOptions(parent=self)
         images = args.cluster.own_images(KubeflowUiImages())
         self._deploy("metadata-proxy", _metadata_proxy(images), {"app": "metadata-proxy"})
         kubernetes.core.v1.Service(
             f"{name}-metadata-proxy-service",
-            metadata={"name": _PROXY, "namespace": args.namespace},
+            metadata={"name": _PROXY, "namespace": args.pipelines.namespace},
             spec={
                 "selector": {"app": "metadata-proxy"},
                 "ports": [{"name": "http", "port": _PROXY_PORT, "target_port": "http"}],
@@ -96,11 +92,11 @@ class KubeflowPipelinesUi(pulumi.ComponentResource):
                 "automount_service_account_token": True,
             },
             {"app": "ml-pipeline-ui"},
-            *((args.store_keys,) if args.store_keys is not None else ()),
+            *((args.pipelines.store_keys,) if args.pipelines.store_keys is not None else ()),
         )
         service = kubernetes.core.v1.Service(
             f"{name}-service",
-            metadata={"name": "ml-pipeline-ui", "namespace": args.namespace},
+            metadata={"name": "ml-pipeline-ui", "namespace": args.pipelines.namespace},
             spec={
                 "type": "NodePort",
                 "selector": {"app": "ml-pipeline-ui"},
@@ -242,7 +238,7 @@ def _environment(args: KubeflowPipelinesUiArgs) -> dict[str, pulumi.Input[str]]:
         "ML_PIPELINE_SERVICE_PORT": "8888",
         "METADATA_ENVOY_SERVICE_SERVICE_HOST": _PROXY,
         "METADATA_ENVOY_SERVICE_SERVICE_PORT": str(_PROXY_PORT),
-        "FRONTEND_SERVER_NAMESPACE": args.namespace,
+        "FRONTEND_SERVER_NAMESPACE": args.pipelines.namespace,
         # Logs of pods that are gone. The server adds a namespace to the host unless it is empty.
         "ARGO_ARCHIVE_LOGS": "true",
         "ARGO_ARCHIVE_BUCKETNAME": args.buckets.pipelines,

@@ -8,9 +8,10 @@ import pulumi_kubernetes as kubernetes
 
 from mlops_infra import keys_digest
 from mlops_infra.cluster import Cluster
-from mlops_infra.image import Image
 from mlops_infra.credentials import Credentials
+from mlops_infra.image import Image
 from mlops_infra.pod_security import RESTRICTED_CONTAINER, restricted_pod
+from mlops_platform.component import Component
 
 _PORT = 3306
 _USER = "kubeflow"
@@ -53,7 +54,7 @@ class MariaDbArgs:
     storage_size: str
 
 
-class MariaDb(pulumi.ComponentResource):
+class MariaDb(Component):
     """One server on a persistent volume, with a random password and one account.
 
     Attributes:
@@ -62,18 +63,14 @@ class MariaDb(pulumi.ComponentResource):
 
     database: Database
 
+    TOKEN: ClassVar = "mlops:platform:MariaDb"  # noqa: S105 - a resource's type
     IMAGES: ClassVar = (Image("mariadb"),)
 
     def __init__(
         self, name: str, args: MariaDbArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
-        super().__init__(
-            "mlops:platform:MariaDb",
-            name,
-            None,
-            pulumi.ResourceOptions.merge(args.cluster.object_options(), opts),
-        )
-        child = pulumi.ResourceOptions(parent=self)
+        super().__init__(name, args.cluster, opts)
+        child = self.child
         labels = {
             "app.kubernetes.io/name": "mariadb",
             "app.kubernetes.io/part-of": "mlops-platform",

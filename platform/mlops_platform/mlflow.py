@@ -12,6 +12,7 @@ from mlops_infra.buckets import EXPIRING, Buckets
 from mlops_infra.cluster import Cluster
 from mlops_infra.image import Image
 from mlops_infra.pod_security import RESTRICTED_CONTAINER, restricted_pod
+from mlops_platform.component import Component
 
 _NAMESPACE = "mlflow"
 _PORT = 5000
@@ -49,7 +50,7 @@ class MlflowArgs:
     artifact_expiry_days: int = 0
 
 
-class Mlflow(pulumi.ComponentResource):
+class Mlflow(Component):
     """MLflow's server, its database on a volume, its artifacts in S3 through the server.
 
     Attributes:
@@ -60,18 +61,14 @@ class Mlflow(pulumi.ComponentResource):
     url: pulumi.Output[str]
     cluster_url: str
 
+    TOKEN: ClassVar = "mlops:platform:Mlflow"  # noqa: S105 - a resource's type
     IMAGES: ClassVar = (Image("mlflow"),)
 
     def __init__(
         self, name: str, args: MlflowArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
-        super().__init__(
-            "mlops:platform:Mlflow",
-            name,
-            None,
-            pulumi.ResourceOptions.merge(args.cluster.object_options(), opts),
-        )
-        child = pulumi.ResourceOptions(parent=self)
+        super().__init__(name, args.cluster, opts)
+        child = self.child
         labels = {"app.kubernetes.io/name": "mlflow", "app.kubernetes.io/part-of": "mlops-platform"}
 
         namespace = kubernetes.core.v1.Namespace(

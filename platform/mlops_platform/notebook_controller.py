@@ -9,6 +9,7 @@ import pulumi_kubernetes as kubernetes
 from mlops_infra.cluster import Cluster
 from mlops_infra.image import published
 from mlops_platform import manifest_objects, notebook_manifests
+from mlops_platform.component import Component
 from mlops_platform.notebook_manifests import NAMESPACE
 from mlops_toolchain import layout
 
@@ -27,7 +28,7 @@ class NotebookControllerArgs:
     cluster: Cluster
 
 
-class NotebookController(pulumi.ComponentResource):
+class NotebookController(Component):
     """The controller of Notebooks.
 
     Attributes:
@@ -36,18 +37,14 @@ class NotebookController(pulumi.ComponentResource):
 
     namespace: pulumi.Output[str]
 
+    TOKEN: ClassVar = "mlops:platform:NotebookController"  # noqa: S105 - a resource's type
     IMAGES: ClassVar = published(_CONTROLLER)
 
     def __init__(
         self, name: str, args: NotebookControllerArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
-        super().__init__(
-            "mlops:platform:NotebookController",
-            name,
-            None,
-            pulumi.ResourceOptions.merge(args.cluster.object_options(), opts),
-        )
-        child = pulumi.ResourceOptions(parent=self)
+        super().__init__(name, args.cluster, opts)
+        child = self.child
         rendered = layout.manifests_dir() / "notebook-controller" / "standalone.json"
         controller = args.cluster.own_image(_CONTROLLER)
         objects = notebook_manifests.objects(rendered, controller=controller)

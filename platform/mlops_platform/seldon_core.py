@@ -11,6 +11,7 @@ from mlops_infra.cluster import Cluster
 from mlops_infra.image import Image, published
 from mlops_infra.pod_security import RESTRICTED_CONTAINER, restricted_pod
 from mlops_platform import manifest_objects
+from mlops_platform.component import Component
 from mlops_platform.seldon_definition import DEFINITION
 
 # The last release under Apache-2.0.
@@ -52,7 +53,7 @@ class SeldonCoreArgs:
     cluster: Cluster
 
 
-class SeldonCore(pulumi.ComponentResource):
+class SeldonCore(Component):
     """What turns SeldonDeployments of one namespace into servers.
 
     It is the small controller where the project's own images run, and elsewhere the official
@@ -64,6 +65,7 @@ class SeldonCore(pulumi.ComponentResource):
 
     namespace: pulumi.Output[str]
 
+    TOKEN: ClassVar = "mlops:platform:SeldonCore"  # noqa: S105 - a resource's type
     IMAGES: ClassVar = (
         *published(SeldonImages.controller),
         Image(MODEL_SERVER),
@@ -73,13 +75,8 @@ class SeldonCore(pulumi.ComponentResource):
     def __init__(
         self, name: str, args: SeldonCoreArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
-        super().__init__(
-            "mlops:platform:SeldonCore",
-            name,
-            None,
-            pulumi.ResourceOptions.merge(args.cluster.object_options(), opts),
-        )
-        child = pulumi.ResourceOptions(parent=self)
+        super().__init__(name, args.cluster, opts)
+        child = self.child
         system, models = (
             kubernetes.core.v1.Namespace(
                 f"{name}-{purpose}",

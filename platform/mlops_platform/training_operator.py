@@ -9,6 +9,7 @@ import pulumi_kubernetes as kubernetes
 from mlops_infra.cluster import Cluster
 from mlops_infra.image import Image, published
 from mlops_platform import manifest_objects, training_manifests
+from mlops_platform.component import Component
 from mlops_platform.training_manifests import NAMESPACE
 from mlops_toolchain import layout
 
@@ -29,7 +30,7 @@ class TrainingOperatorArgs:
     cluster: Cluster
 
 
-class TrainingOperator(pulumi.ComponentResource):
+class TrainingOperator(Component):
     """The operator of TFJobs and PyTorchJobs.
 
     Attributes:
@@ -38,18 +39,14 @@ class TrainingOperator(pulumi.ComponentResource):
 
     namespace: pulumi.Output[str]
 
+    TOKEN: ClassVar = "mlops:platform:TrainingOperator"  # noqa: S105 - a resource's type
     IMAGES: ClassVar = (*published(_OPERATOR), Image(_INIT_CONTAINER))
 
     def __init__(
         self, name: str, args: TrainingOperatorArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
-        super().__init__(
-            "mlops:platform:TrainingOperator",
-            name,
-            None,
-            pulumi.ResourceOptions.merge(args.cluster.object_options(), opts),
-        )
-        child = pulumi.ResourceOptions(parent=self)
+        super().__init__(name, args.cluster, opts)
+        child = self.child
         rendered = layout.manifests_dir() / "training-operator" / "standalone.json"
         objects = training_manifests.objects(
             rendered,

@@ -93,7 +93,7 @@ def main() -> int:
     if arguments.command == "rehearse":
         return _rehearse()
     if arguments.command == "images":
-        return _images(arguments.push)
+        return _images(arguments.stack, arguments.push)
 
     # Imported after parsing: `env` runs at each shell's start.
     from mlops_infra.kind_cluster import KindError  # noqa: PLC0415
@@ -158,14 +158,17 @@ def _rehearse() -> int:
     return 0
 
 
-def _images(push: str) -> int:
+def _images(stack: str, push: str) -> int:
+    from mlops_stack import composition  # noqa: PLC0415
+    from mlops_stack.pulumi_cli import PulumiError, Stack  # noqa: PLC0415
     from mlops_stack.push import PushError  # noqa: PLC0415
     from mlops_stack.push import push as send  # noqa: PLC0415
+    from mlops_stack.settings import SettingsError  # noqa: PLC0415
     from mlops_toolchain.errors import ToolchainError  # noqa: PLC0415
 
     try:
-        send(push)
-    except (PushError, ToolchainError) as problem:
+        send(push, composition.images(Stack(stack).settings()))
+    except (PulumiError, PushError, SettingsError, ToolchainError) as problem:
         report.error(str(problem))
         return 1
     except KeyboardInterrupt:

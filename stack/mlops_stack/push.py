@@ -31,7 +31,7 @@ class PushError(Exception):
     """Images cannot be pushed; the message names the reason and the remedy."""
 
 
-def push(prefix: str, names: Sequence[str] = images.ON_A_REGISTRY) -> None:
+def push(prefix: str, names: Sequence[str]) -> None:
     """Push images; one whose tag is in the registry already is not sent again.
 
     A tag is a hash of what its image is made of, so that equal tags are equal images.

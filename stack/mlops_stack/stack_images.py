@@ -7,18 +7,15 @@ and on which nothing depends.
 
 import subprocess
 import sys
-from collections.abc import Sequence
 from typing import Final
 
-from flight_training.job import FRAMEWORKS
+from mlops_infra.infra_args import LOADS_IMAGES
 from mlops_stack.pulumi_cli import PulumiError, Stack
 from mlops_stack.settings import Settings
 from mlops_toolchain import images
 
 _UI: Final = ("kubeflow-pipelines-ui", "grpcwebproxy")
 _UI_TYPE: Final = "mlops:platform:KubeflowPipelinesUi"
-_NOTEBOOKS: Final = ("notebook-controller", "notebook")
-_TRAINING: Final = tuple(f"{framework}-training" for framework in FRAMEWORKS)
 
 
 class StackImagesError(PulumiError):
@@ -41,14 +38,16 @@ def build_for(stack: Stack, settings: Settings) -> None:
     Raises:
         StackImagesError: one could not be built.
     """
-    if settings.cluster_provider != "embedded" or settings.layers != "all":
+    if settings.cluster_provider not in LOADS_IMAGES or settings.layers != "all":
         return
-    needed = [
-        *(_UI if settings.kubeflow_ui and not configuration(stack) else ()),
-        *(_NOTEBOOKS if settings.notebooks else ()),
-        *(_TRAINING if settings.training_operator else ()),
+    from mlops_stack import composition  # noqa: PLC0415 - a second, for the components
+
+    left_out = _UI if configuration(stack) else ()
+    missing = [
+        name
+        for name in composition.images(settings)
+        if name not in left_out and not images.is_there(name)
     ]
-    missing = _missing(needed)
     if not missing:
         return
     names = [images.artefact(name) for name in missing]
@@ -58,7 +57,3 @@ def build_for(stack: Stack, settings: Settings) -> None:
             f"stack {stack.name} needs the images {', '.join(missing)}, which could not be built; "
             "the toolchain has said why"
         )
-
-
-def _missing(names: Sequence[str]) -> list[str]:
-    return [name for name in names if not images.is_there(name)]

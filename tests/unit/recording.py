@@ -131,7 +131,7 @@ def program(config: dict[str, str]) -> Recorder:
     return run(lambda: runpy.run_path(file, run_name="__main__") and None, config=told)
 
 
-def cluster(node_address: str = "127.0.0.1") -> Cluster:
+def cluster(node_address: str = "127.0.0.1", *, pulls_published: bool = False) -> Cluster:
     """Register a cluster that somebody else runs, for a program that is recorded."""
     return Cluster(
         "cluster",
@@ -144,4 +144,5 @@ def cluster(node_address: str = "127.0.0.1") -> Cluster:
         claim=CLAIM,
         storage_class=None,
         image_registry="",
+        pulls_published=pulls_published,
     )

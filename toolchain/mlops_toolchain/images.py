@@ -1,30 +1,12 @@
 """Names of the project's images: a function of recipes and pins, known before anything is built."""
 
 from pathlib import Path
-from typing import Final
 
 from mlops_toolchain import engine, layout
 from mlops_toolchain.artefacts import ARTEFACTS
 from mlops_toolchain.build import is_built
 from mlops_toolchain.keys import key
 from mlops_toolchain.recipes.image import Image
-
-ON_A_REGISTRY: Final = (
-    "flights",
-    "mariadb",
-    "mlflow",
-    "kfp-api-server",
-    "kfp-persistence-agent",
-    "kfp-scheduled-workflow",
-    "kfp-driver",
-    "kfp-launcher",
-    "ml-metadata",
-    "workflow-controller",
-    "argoexec",
-    "kubeflow-pipelines-ui",
-    "grpcwebproxy",
-)
-"""What a stack runs on a cluster whose nodes pull from a registry."""
 
 _ARTEFACTS = {a.recipe.name: a for a in ARTEFACTS if isinstance(a.recipe, Image)}
 

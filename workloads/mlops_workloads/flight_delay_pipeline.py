@@ -16,6 +16,7 @@ from flight_training import train_step
 from mlops_infra.buckets import Buckets
 from mlops_infra.cluster import Cluster
 from mlops_infra.image import Image
+from mlops_platform.component import Component
 from mlops_platform.kubeflow_pipelines import KubeflowPipelines
 from mlops_platform.mlflow import Mlflow
 from mlops_workloads.dataset import Dataset
@@ -56,7 +57,7 @@ class FlightDelayPipelineArgs:
     run: bool
 
 
-class FlightDelayPipeline(pulumi.ComponentResource):
+class FlightDelayPipeline(Component):
     """The pipeline, uploaded and, if wanted, run to its end.
 
     Attributes:
@@ -71,6 +72,7 @@ class FlightDelayPipeline(pulumi.ComponentResource):
     run: PipelineRun | None
     model: ModelVersion | None
 
+    TOKEN: ClassVar = "mlops:workloads:FlightDelayPipeline"  # noqa: S105 - a resource's type
     IMAGES: ClassVar = (Image(_IMAGE),)
 
     def __init__(
@@ -85,12 +87,7 @@ class FlightDelayPipeline(pulumi.ComponentResource):
             ParametersError: a parameter is unknown or out of bounds.
         """
         parameters = validate(args.parameters)
-        super().__init__(
-            "mlops:workloads:FlightDelayPipeline",
-            name,
-            None,
-            pulumi.ResourceOptions.merge(args.cluster.object_options(), opts),
-        )
+        super().__init__(name, args.cluster, opts)
         needed = _environment(name, args, pulumi.ResourceOptions(parent=self))
         # Objects in Kubeflow's database go with the cluster, as those in Kubernetes' do.
         child = pulumi.ResourceOptions.merge(

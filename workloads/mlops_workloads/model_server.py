@@ -1,7 +1,7 @@
 """What serves the model on one engine: its credentials, and who may deploy versions there."""
 
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import pulumi
 import pulumi_kubernetes as kubernetes
@@ -12,7 +12,10 @@ from flight_rollout.engines import ENGINES
 from mlops_infra import keys_digest
 from mlops_infra.buckets import Buckets
 from mlops_infra.cluster import Cluster
+from mlops_platform.component import Component
 from mlops_workloads.deployer import Deployer
+
+Engine = Literal["kserve", "seldon"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +34,7 @@ class ModelServerArgs:
         deployer: who deploys versions from within the cluster.
     """
 
-    engine: Literal["kserve", "seldon"]
+    engine: Engine
     cluster: Cluster
     buckets: Buckets
     namespace: pulumi.Input[str]
@@ -42,7 +45,7 @@ class ModelServerArgs:
     deployer: Deployer
 
 
-class ModelServer(pulumi.ComponentResource):
+class ModelServer(Component):
     """The model on an engine, whatever its version.
 
     Which version serves is MLflow's to say, and `flight_rollout` sees to it: in an update by the
@@ -58,15 +61,12 @@ class ModelServer(pulumi.ComponentResource):
     settings: pulumi.Output[dict[str, Any]]
     path: pulumi.Output[str]
 
+    TOKEN: ClassVar = "mlops:workloads:ModelServer"  # noqa: S105 - a resource's type
+
     def __init__(
         self, name: str, args: ModelServerArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
-        super().__init__(
-            "mlops:workloads:ModelServer",
-            name,
-            None,
-            pulumi.ResourceOptions.merge(args.cluster.object_options(), opts),
-        )
+        super().__init__(name, args.cluster, opts)
         self.engine = args.engine
         credentials, keys = self._credentials(name, args)
         allowed = self._deployer_rights(name, args)

@@ -13,6 +13,7 @@ from mlops_infra.cluster import Cluster
 from mlops_infra.credentials import Credentials
 from mlops_infra.image import Image
 from mlops_infra.pod_security import USER, manifest_container_context, manifest_pod_context
+from mlops_platform.component import Component
 from mlops_workloads import store_environment
 
 _IMAGE = "notebook"
@@ -40,7 +41,7 @@ class NotebookArgs:
     addresses: Mapping[str, pulumi.Input[str]]
 
 
-class Notebook(pulumi.ComponentResource):
+class Notebook(Component):
     """JupyterLab behind a random token; its home survives its Pod.
 
     Attributes:
@@ -51,18 +52,14 @@ class Notebook(pulumi.ComponentResource):
     url: pulumi.Output[str]
     address: pulumi.Output[str]
 
+    TOKEN: ClassVar = "mlops:workloads:Notebook"  # noqa: S105 - a resource's type
     IMAGES: ClassVar = (Image(_IMAGE),)
 
     def __init__(
         self, name: str, args: NotebookArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
-        super().__init__(
-            "mlops:workloads:Notebook",
-            name,
-            None,
-            pulumi.ResourceOptions.merge(args.cluster.object_options(), opts),
-        )
-        child = pulumi.ResourceOptions(parent=self)
+        super().__init__(name, args.cluster, opts)
+        child = self.child
         token = Credentials(f"{name}-credentials", opts=child).secret_key
         secret = kubernetes.core.v1.Secret(
             f"{name}-token",

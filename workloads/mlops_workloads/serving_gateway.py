@@ -11,6 +11,7 @@ from flight_rollout import gateway, gateway_configuration
 from mlops_infra.cluster import Cluster
 from mlops_infra.image import Image
 from mlops_infra.pod_security import RESTRICTED_CONTAINER, restricted_pod
+from mlops_platform.component import Component
 from mlops_workloads.deployer import Deployer
 
 _IMAGE = "gateway"
@@ -46,7 +47,7 @@ class ServingGatewayArgs:
     deployer: Deployer
 
 
-class ServingGateway(pulumi.ComponentResource):
+class ServingGateway(Component):
     """nginx in front of all model servers.
 
     Its routes are not here: `flight_rollout.gateway` writes them, as versions come and go.
@@ -61,18 +62,14 @@ class ServingGateway(pulumi.ComponentResource):
     url: pulumi.Output[str]
     cluster_url: str
 
+    TOKEN: ClassVar = "mlops:workloads:ServingGateway"  # noqa: S105 - a resource's type
     IMAGES: ClassVar = (Image(_IMAGE),)
 
     def __init__(
         self, name: str, args: ServingGatewayArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
-        super().__init__(
-            "mlops:workloads:ServingGateway",
-            name,
-            None,
-            pulumi.ResourceOptions.merge(args.cluster.object_options(), opts),
-        )
-        child = pulumi.ResourceOptions(parent=self)
+        super().__init__(name, args.cluster, opts)
+        child = self.child
         namespace = kubernetes.core.v1.Namespace(
             f"{name}-namespace",
             metadata={

@@ -10,6 +10,7 @@ from mlops_infra.buckets import Buckets
 from mlops_infra.cluster import Cluster
 from mlops_infra.image import Image
 from mlops_infra.pod_security import manifest_container_context, manifest_pod_context
+from mlops_platform.component import Component
 from mlops_workloads import store_environment
 from mlops_workloads.deployer import Deployer
 
@@ -43,7 +44,7 @@ def _image(framework: str) -> str:
     return f"{framework}-training"
 
 
-class TrainingJobs(pulumi.ComponentResource):
+class TrainingJobs(Component):
     """A namespace in which the flight-delay network can be trained.
 
     Attributes:
@@ -52,18 +53,14 @@ class TrainingJobs(pulumi.ComponentResource):
 
     settings: pulumi.Output[dict[str, Any]]
 
+    TOKEN: ClassVar = "mlops:workloads:TrainingJobs"  # noqa: S105 - a resource's type
     IMAGES: ClassVar = tuple(Image(_image(framework)) for framework in FRAMEWORKS)
 
     def __init__(
         self, name: str, args: TrainingJobsArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
-        super().__init__(
-            "mlops:workloads:TrainingJobs",
-            name,
-            None,
-            pulumi.ResourceOptions.merge(args.cluster.object_options(), opts),
-        )
-        child = pulumi.ResourceOptions(parent=self)
+        super().__init__(name, args.cluster, opts)
+        child = self.child
         environment = f"{args.name}-training-environment"
         secret = store_environment.secret(
             f"{name}-environment",

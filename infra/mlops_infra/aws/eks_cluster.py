@@ -107,8 +107,6 @@ class EksCluster(pulumi.ComponentResource):
             context=None,
             owned=None,
             ready=ready,
-            # Its nodes need not have a way to any registry but the stack's own.
-            pulls_published=False,
             # EKS brings a driver for volumes, but no class that uses it.
             volumes=VolumeClass(
                 name="mlops-gp3",

@@ -1,7 +1,7 @@
 """Everything of a stack on AWS, in the order of needs."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pulumi
 
@@ -14,63 +14,15 @@ from mlops_infra.aws.eks_cluster import EksCluster, EksClusterArgs
 from mlops_infra.aws.encryption import Encryption, EncryptionArgs
 from mlops_infra.aws.identity import Identity, IdentityArgs
 from mlops_infra.aws.network import Network, NetworkArgs
-from mlops_infra.aws.presets import PRESETS, PresetName
+from mlops_infra.aws.presets import PRESETS
 from mlops_infra.aws.registries import Registries, RegistriesArgs
 from mlops_infra.aws.snapshots import Snapshots, SnapshotsArgs
 from mlops_infra.buckets import Buckets
 from mlops_infra.cluster import Cluster
-from mlops_infra.cluster_claim import Claim
+from mlops_infra.infra_args import InfraArgs
 from mlops_toolchain import kubernetes
 
-
-@dataclass(frozen=True, kw_only=True)
-class AwsArgs:
-    """What differs between stacks on AWS; see the configuration keys of the same names.
-
-    Attributes:
-        stack: name of the stack.
-        account: number of the only account that it may be in; empty for that of the credentials.
-        claim: the stack that the cluster belongs to.
-        region: AWS region.
-        preset: size.
-        owner: e-mail address of who answers for the stack.
-        expires: day after which it may be destroyed, or `never`.
-        network: network of the VPC, /16.
-        api_cidrs: networks that reach the Kubernetes API from the internet.
-        administrators: ARNs of roles that administer the cluster.
-        addon_versions: versions of EKS add-ons that are pinned, by name.
-        database: whether there is a managed MySQL server.
-        kubernetes_version: version of the cluster, as 1.37.2; "auto" for that which it has, or the
-            toolchain's default for a new one.
-        node_address: address at which this machine reaches NodePorts.
-        storage_class: class of persistent volumes; empty for one of encrypted gp3 volumes.
-        s3_endpoint: URL of S3's API, or empty for the region's public one.
-        image_registry: registry of the project's images.
-        images: names of the project's images.
-        ephemeral: whether deletion may take data along; lifts the preset's protection.
-        artifact_expiry_days: days after which artifacts expire; 0 keeps them.
-    """
-
-    stack: str
-    account: str
-    claim: Claim
-    region: str
-    preset: PresetName
-    owner: str
-    expires: str
-    network: str
-    api_cidrs: tuple[str, ...]
-    administrators: tuple[str, ...]
-    addon_versions: Mapping[str, str]
-    database: bool
-    kubernetes_version: str
-    node_address: str
-    storage_class: str
-    s3_endpoint: str
-    image_registry: str
-    images: tuple[str, ...]
-    ephemeral: bool
-    artifact_expiry_days: int
+_NETWORK = "10.80.0.0/16"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,51 +32,54 @@ class AwsInfra:
     Attributes:
         cluster: the EKS cluster.
         buckets: the buckets on S3.
-        repositories: address of each image's repository, by the image's name.
-        database: the MySQL server, None unless it is asked for.
+        outputs: what the stack tells of what only AWS has: repositories, and the database.
     """
 
     cluster: Cluster
     buckets: Buckets
-    repositories: dict[str, pulumi.Output[str]]
-    database: Database | None
+    outputs: dict[str, Any]
 
 
-def create_on_aws(args: AwsArgs) -> AwsInfra:
-    """Register the stack's AWS resources."""
-    sized = PRESETS[args.preset]
+def create_on_aws(args: InfraArgs, *, images: tuple[str, ...]) -> AwsInfra:
+    """Register the stack's AWS resources.
+
+    Args:
+        args: what differs between stacks.
+        images: names of the images that get a repository.
+    """
+    chosen = args.aws
+    sized = PRESETS[chosen.preset]
     preset = replace(sized, protect=sized.protect and not args.ephemeral)
     cluster_name = f"mlops-{args.stack}"
     account = Account(
         "account",
         AccountArgs(
-            number=args.account,
-            region=args.region,
+            number=chosen.account,
+            region=chosen.region,
             stack=args.stack,
             stack_id=args.claim.stack_id,
-            owner=args.owner,
-            expires=args.expires,
+            owner=chosen.owner,
+            expires=chosen.expires,
         ),
     )
     Budget(
         "budget",
-        BudgetArgs(account=account, monthly_usd=preset.monthly_budget_usd, email=args.owner),
+        BudgetArgs(account=account, monthly_usd=preset.monthly_budget_usd, email=chosen.owner),
     )
     encryption = Encryption(
         "encryption",
-        EncryptionArgs(account=account, keep=args.database and preset.database_final_snapshot),
+        EncryptionArgs(account=account, keep=chosen.database and preset.database_final_snapshot),
     )
     key = encryption.key_arn
+    cidr = _NETWORK if args.network == "auto" else args.network
     network = Network(
         "network",
-        NetworkArgs(
-            account=account, cidr=args.network, egress=preset.egress, cluster_name=cluster_name
-        ),
+        NetworkArgs(account=account, cidr=cidr, egress=preset.egress, cluster_name=cluster_name),
     )
     buckets = AwsBuckets(
         "buckets",
         AwsBucketsArgs(
-            store=object_store(args.region, args.s3_endpoint),
+            store=object_store(chosen.region, chosen.s3_endpoint),
             account=account,
             key_arn=key,
             key=encryption.key,
@@ -135,10 +90,10 @@ def create_on_aws(args: AwsArgs) -> AwsInfra:
     )
     registries = Registries(
         "registries",
-        RegistriesArgs(account=account, images=args.images, key_arn=key, ephemeral=args.ephemeral),
+        RegistriesArgs(account=account, images=images, key_arn=key, ephemeral=args.ephemeral),
     )
     database: Database | None = None
-    if args.database:
+    if chosen.database:
         pulumi.log.warn(
             "awsDatabase: this server is for programs of your own, at database_address with the "
             "secret database_secret_arn; MLflow and Kubeflow keep their databases on volumes of "
@@ -159,10 +114,10 @@ def create_on_aws(args: AwsArgs) -> AwsInfra:
             else kubernetes.minor(args.kubernetes_version),
             preset=preset,
             key_arn=key,
-            api_cidrs=args.api_cidrs,
-            administrators=args.administrators,
-            addon_versions=args.addon_versions,
-            node_address=args.node_address,
+            api_cidrs=chosen.api_cidrs,
+            administrators=chosen.administrators,
+            addon_versions=chosen.addon_versions,
+            node_address=args.node_address or "127.0.0.1",
         ),
     )
     if not args.ephemeral:
@@ -181,7 +136,10 @@ def create_on_aws(args: AwsArgs) -> AwsInfra:
         claim=args.claim,
         storage_class=args.storage_class or None,
         image_registry=args.image_registry,
+        pulls_published=False,
     )
-    return AwsInfra(
-        cluster=cluster, buckets=buckets, repositories=registries.urls, database=database
-    )
+    outputs: dict[str, Any] = {"repositories": registries.urls}
+    if database:
+        outputs["database_address"] = database.address
+        outputs["database_secret_arn"] = database.secret_arn
+    return AwsInfra(cluster=cluster, buckets=buckets, outputs=outputs)

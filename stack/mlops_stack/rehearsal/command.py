@@ -15,7 +15,7 @@ from pathlib import Path
 
 from mlops_infra.aws.presets import PRESETS, PresetName
 from mlops_policies import rules
-from mlops_stack import aws_leftovers, report
+from mlops_stack import aws_leftovers, composition, report, settings
 from mlops_stack.pulumi_cli import PulumiError
 from mlops_stack.rehearsal import eks, moto_server, order, surroundings
 from mlops_stack.rehearsal.errors import RehearsalError
@@ -24,9 +24,14 @@ from mlops_toolchain import layout
 
 STACK = "rehearsal"
 REGISTRY = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/mlops-{STACK}"
+_WHOLE = {
+    "clusterProvider": "eks",
+    "imageRegistry": REGISTRY,
+    "owner": "rehearsal@example.org",
+}
 _UNCHECKED = (
-    "EKS add-ons, access entries, access policies, Pod Identity associations, "
-    "conditions of bucket policies"
+    "Data Lifecycle Manager, EKS add-ons, access entries, access policies, "
+    "Pod Identity associations, conditions of bucket policies"
 )
 
 
@@ -43,7 +48,7 @@ def rehearse(presets: Sequence[PresetName] = tuple(PRESETS)) -> None:
         folder = Path(name)
         report.plain("• rehearsal: a cluster in the place of EKS")
         with (
-            eks.play(folder, REGISTRY) as played,
+            eks.play(folder, REGISTRY, composition.images(settings.parse(_WHOLE))) as played,
             moto_server.serve(folder / "moto.log", played.host_address) as endpoint,
         ):
             played.serve_metadata(endpoint)
@@ -139,7 +144,7 @@ class Rehearsal:
         """Write the stack's configuration, and return the options that name it."""
         file = self.folder / f"Pulumi.{STACK}.yaml"
         values = {
-            "clusterProvider": "eks",
+            **_WHOLE,
             "layers": layers,
             "awsRegion": REGION,
             "awsPreset": preset,
@@ -148,8 +153,6 @@ class Rehearsal:
             "awsAdministrators": f"arn:aws:iam::{ACCOUNT}:role/platform",
             "awsS3Endpoint": self.endpoint,
             "nodeAddress": self.played.node_address,
-            "imageRegistry": REGISTRY,
-            "owner": "rehearsal@example.org",
             "expires": "2030-01-31",
             "ephemeral": "true",
             "pipelineRun": "false",

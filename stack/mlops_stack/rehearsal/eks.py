@@ -11,7 +11,7 @@ Pod Identity               moto's instance metadata, which gives every Pod crede
 import json
 import secrets
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,12 +97,13 @@ class PlayedEks:
 
 
 @contextmanager
-def play(folder: Path, registry: str) -> Iterator[PlayedEks]:
+def play(folder: Path, registry: str, names: Sequence[str]) -> Iterator[PlayedEks]:
     """Run a cluster until the block ends.
 
     Args:
         folder: for the program that gives tokens.
         registry: prefix of the images' names in it.
+        names: the toolchain's names of the images that it holds.
 
     Raises:
         NodeError: it does not start.
@@ -111,9 +112,9 @@ def play(folder: Path, registry: str) -> Iterator[PlayedEks]:
     name = f"rehearsal-{secrets.token_hex(2)}"
     try:
         info = cluster.create(
-            NodeSpec(name=name, images=images.ON_A_REGISTRY), owner=str(layout.checkout())
+            NodeSpec(name=name, images=tuple(names)), owner=str(layout.checkout())
         )
-        references = map(images.reference, images.ON_A_REGISTRY)
+        references = map(images.reference, names)
         cluster.tag_images(name, {r: f"{registry}/{r.rpartition('/')[2]}" for r in references})
         kubeconfig = Path(info.kubeconfig_path)
         _play_volumes(kubeconfig)

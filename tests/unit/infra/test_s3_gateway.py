@@ -37,8 +37,9 @@ def test_what_is_signed_is_reached_by_pods_and_where_possible_by_this_machine(
             claim=recording.CLAIM,
             storage_class=None,
             image_registry="",
+            pulls_published=False,
         )
-        args = S3GatewayArgs(cluster=cluster, image="s3:1", storage_size="1Gi")
+        args = S3GatewayArgs(cluster=cluster, storage_size="1Gi")
         S3Gateway("s3", args).shared_endpoint.apply(found.append)
 
     recording.run(program)

@@ -10,34 +10,25 @@ from mlops_platform import kserve_manifests
 from mlops_platform.kserve import KServe, KServeArgs
 from mlops_platform.kserve_manifests import KServeImages
 from mlops_platform.upstream_manifests import ManifestsError
-from mlops_toolchain import layout
+from mlops_toolchain import images, layout
 from tests.unit import recording
 
 FOLDER = layout.manifests_dir() / "kserve"
 DEFAULT = FOLDER / "default.json"
 IMAGES = KServeImages(
-    controller="local/kserve-controller:1",
-    storage_initializer="local/storage-initializer:1",
+    controller=images.reference("kserve-controller"),
+    storage_initializer=images.reference("storage-initializer"),
 )
-MODEL_SERVER = "local/model-server:1"
+MODEL_SERVER = images.reference("model-server")
 pytestmark = pytest.mark.skipif(
     not DEFAULT.exists(), reason="needs upstream's manifests: run `make toolchain`"
 )
 
 
-def _recorded(*, images: KServeImages | None = IMAGES, cert_manager: bool = False) -> Any:
+def _recorded(*, pulls_published: bool = False, cert_manager: bool = False) -> Any:
     def program() -> None:
-        cluster = recording.cluster()
-        KServe(
-            "kserve",
-            KServeArgs(
-                cluster=cluster,
-                manifests=FOLDER,
-                images=images,
-                model_server=MODEL_SERVER,
-                cert_manager=cert_manager,
-            ),
-        )
+        cluster = recording.cluster(pulls_published=pulls_published)
+        KServe("kserve", KServeArgs(cluster=cluster, cert_manager=cert_manager))
 
     return recording.run(program)
 
@@ -124,7 +115,7 @@ def test_a_server_is_asked_once_its_model_is_loaded(recorded: recording.Recorder
 
 
 def test_other_clusters_pull_pinned_images_and_may_use_cert_manager() -> None:
-    recorder = _recorded(images=None, cert_manager=True)
+    recorder = _recorded(pulls_published=True, cert_manager=True)
     (container,) = _pod(recorder)["containers"]
     assert container["image"] == "docker.io/kserve/kserve-controller:v0.16.0"
     assert container["command"] == ["/manager"]
@@ -137,7 +128,7 @@ def test_other_clusters_pull_pinned_images_and_may_use_cert_manager() -> None:
 def test_manifests_of_another_version_are_refused(tmp_path: Any) -> None:
     (tmp_path / "default.json").write_text("[]")
     with pytest.raises(ManifestsError, match="for another version"):
-        kserve_manifests.objects(tmp_path / "default.json", IMAGES, own_program=True)
+        kserve_manifests.objects(tmp_path / "default.json", IMAGES)
 
 
 def test_a_name_that_nothing_would_serve_is_refused(recorded: recording.Recorder) -> None:

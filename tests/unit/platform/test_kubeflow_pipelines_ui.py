@@ -1,5 +1,6 @@
 """The UI of Kubeflow Pipelines, as it is registered."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import pulumi
@@ -7,17 +8,19 @@ import pulumi_kubernetes as kubernetes
 import pytest
 
 from mlops_infra.buckets import Buckets, BucketsArgs, ObjectStore
-from mlops_infra.cluster import Cluster, ClusterAccess
 from mlops_platform import kubeflow_pipelines_ui
 from mlops_platform.kubeflow_pipelines_ui import (
     KubeflowPipelinesUi,
     KubeflowPipelinesUiArgs,
     KubeflowUiImages,
 )
-from mlops_toolchain import artefacts
+from mlops_toolchain import artefacts, images
 from tests.unit import recording
 
-OURS = KubeflowUiImages(server="docker.io/local/ui:1", metadata_proxy="docker.io/local/proxy:1")
+OURS = KubeflowUiImages(
+    server=images.reference("kubeflow-pipelines-ui"),
+    metadata_proxy=images.reference("grpcwebproxy"),
+)
 # What upstream's role allows, without its viewers: this one must stay within it.
 UPSTREAM = {
     ("", "pods"): {"get"},
@@ -30,23 +33,12 @@ UPSTREAM = {
 
 
 def _run(
-    images: KubeflowUiImages | None = OURS, endpoint: str = "http://s3.s3.svc.cluster.local:7070"
+    endpoint: str = "http://s3.s3.svc.cluster.local:7070", *, pulls_published: bool = False
 ) -> tuple[recording.Recorder, list[str]]:
     urls: list[str] = []
 
     def program() -> None:
-        cluster = Cluster(
-            "cluster",
-            access=ClusterAccess(
-                kubeconfig=pulumi.Output.from_input("apiVersion: v1"),
-                node_address=pulumi.Output.from_input("10.0.0.1"),
-                context=None,
-                owned=None,
-            ),
-            claim=recording.CLAIM,
-            storage_class=None,
-            image_registry="",
-        )
+        cluster = recording.cluster("10.0.0.1", pulls_published=pulls_published)
         store = ObjectStore(
             endpoint=pulumi.Output.from_input("http://10.0.0.1:30000"),
             cluster_endpoint=endpoint,
@@ -61,14 +53,13 @@ def _run(
             metadata={"name": "kubeflow"},
             opts=pulumi.ResourceOptions(provider=cluster.kubernetes),
         )
+        pipelines: Any = SimpleNamespace(namespace=namespace.metadata.name, store_keys="digest")
         ui = KubeflowPipelinesUi(
             "ui",
             KubeflowPipelinesUiArgs(
                 cluster=cluster,
                 buckets=buckets,
-                namespace=namespace.metadata.name,
-                store_keys="digest",
-                images=images,
+                pipelines=pipelines,
             ),
         )
         ui.url.apply(urls.append)
@@ -176,11 +167,9 @@ def test_only_the_server_holds_an_account() -> None:
 
 
 @pytest.mark.parametrize("deployment", ["ui-server", "ui-metadata-proxy"])
-@pytest.mark.parametrize("images", [OURS, None])
-def test_every_pod_is_restricted_bounded_and_probed(
-    deployment: str, images: KubeflowUiImages | None
-) -> None:
-    found, _ = _run(images)
+@pytest.mark.parametrize("pulls_published", [False, True])
+def test_every_pod_is_restricted_bounded_and_probed(deployment: str, pulls_published: bool) -> None:
+    found, _ = _run(pulls_published=pulls_published)
     pod = found.named(deployment).inputs["spec"]["template"]["spec"]
     assert pod["securityContext"]["runAsNonRoot"] is True
     assert pod["securityContext"]["runAsUser"] != 0
@@ -196,7 +185,7 @@ def test_every_pod_is_restricted_bounded_and_probed(
 
 
 def test_other_clusters_pull_what_upstream_publishes() -> None:
-    found, _ = _run(None)
+    found, _ = _run(pulls_published=True)
     assert kubeflow_pipelines_ui.VERSION == artefacts.KUBEFLOW_PIPELINES
     for deployment, image in (
         ("ui-server", "kfp-frontend"),

@@ -5,6 +5,7 @@ import pulumi
 from mlops_infra.buckets import Buckets, BucketsArgs, ObjectStore
 from mlops_platform import expire_artifacts, mlflow_upgrade
 from mlops_platform.mlflow import Mlflow, MlflowArgs
+from mlops_toolchain import images
 from tests.unit import recording
 
 
@@ -24,7 +25,6 @@ def _recorded(artifact_expiry_days: int = 0) -> recording.Recorder:
             MlflowArgs(
                 cluster=recording.cluster(),
                 buckets=Buckets("buckets", BucketsArgs(store=store, ephemeral=True)),
-                image="local/mlflow:1",
                 storage_size="2Gi",
                 artifact_expiry_days=artifact_expiry_days,
             ),
@@ -56,7 +56,7 @@ def test_old_artifacts_are_deleted_once_a_day_where_that_is_asked_for() -> None:
     (job,) = recorded.of(":CronJob")
     pod = job.inputs["spec"]["jobTemplate"]["spec"]["template"]["spec"]
     (container,) = pod["containers"]
-    assert container["image"] == "local/mlflow:1"
+    assert container["image"] == images.reference("mlflow")
     _, _, text = container["command"]
     with open(expire_artifacts.__file__) as file:  # noqa: PTH123
         assert text == file.read()

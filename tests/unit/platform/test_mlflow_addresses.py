@@ -36,7 +36,6 @@ def _container() -> dict[str, Any]:
             MlflowArgs(
                 cluster=recording.cluster(NODE),
                 buckets=Buckets("buckets", BucketsArgs(store=store, ephemeral=True)),
-                image="docker.io/local/mlflow:1",
                 storage_size="1Gi",
             ),
         )

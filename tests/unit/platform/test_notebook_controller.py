@@ -8,7 +8,7 @@ import pytest
 from mlops_platform import notebook_manifests
 from mlops_platform.notebook_controller import NotebookController, NotebookControllerArgs
 from mlops_platform.upstream_manifests import ManifestsError
-from mlops_toolchain import layout
+from mlops_toolchain import images, layout
 from tests.unit import recording
 
 FOLDER = layout.manifests_dir() / "notebook-controller"
@@ -17,20 +17,17 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def _recorded(image: str | None) -> recording.Recorder:
+def _recorded(*, pulls_published: bool = False) -> recording.Recorder:
     def program() -> None:
-        cluster = recording.cluster()
-        NotebookController(
-            "notebook-controller",
-            NotebookControllerArgs(cluster=cluster, manifests=FOLDER, image=image),
-        )
+        cluster = recording.cluster(pulls_published=pulls_published)
+        NotebookController("notebook-controller", NotebookControllerArgs(cluster=cluster))
 
     return recording.run(program)
 
 
 @pytest.fixture(scope="module")
 def recorded() -> recording.Recorder:
-    return _recorded("local/notebook-controller:1")
+    return _recorded()
 
 
 def _pod(recorder: recording.Recorder) -> dict[str, Any]:
@@ -47,7 +44,7 @@ def test_it_knows_notebooks(recorded: recording.Recorder) -> None:
 def test_its_pod_is_restricted_and_bounded(recorded: recording.Recorder) -> None:
     pod = _pod(recorded)
     (container,) = pod["containers"]
-    assert container["image"] == "local/notebook-controller:1"
+    assert container["image"] == images.reference("notebook-controller")
     assert container["command"] == ["notebook-controller"]
     assert pod["securityContext"]["runAsNonRoot"] is True
     assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
@@ -73,7 +70,7 @@ def test_both_namespaces_refuse_privileged_pods(recorded: recording.Recorder) ->
 
 
 def test_other_clusters_pull_a_pinned_image() -> None:
-    (container,) = _pod(_recorded(None))["containers"]
+    (container,) = _pod(_recorded(pulls_published=True))["containers"]
     assert container["image"] == "public.ecr.aws/j1r0q0g6/notebooks/notebook-controller:v1.5.0"
     assert container["command"] == ["/manager"]
 

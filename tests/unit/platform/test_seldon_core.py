@@ -3,36 +3,21 @@
 import json
 from typing import Any
 
-import pulumi
-
-from mlops_infra.cluster import Cluster, ClusterAccess
 from mlops_platform.seldon_core import SeldonCore, SeldonCoreArgs, SeldonImages
 from mlops_platform.seldon_definition import DEFINITION
+from mlops_toolchain import images
 from tests.unit import recording
 
 IMAGES = SeldonImages(
-    controller="docker.io/local/controller:1",
-    model_server="docker.io/local/server:1",
-    model_initializer="docker.io/local/initializer:1",
+    controller=images.reference("seldon-controller"),
+    model_server=images.reference("seldon-model-server"),
+    model_initializer=images.reference("storage-initializer"),
 )
 
 
 def _run() -> recording.Recorder:
     def program() -> None:
-        access = ClusterAccess(
-            kubeconfig=pulumi.Output.from_input("k"),
-            node_address=pulumi.Output.from_input("10.0.0.1"),
-            context=None,
-            owned=None,
-        )
-        cluster = Cluster(
-            "cluster",
-            access=access,
-            claim=recording.CLAIM,
-            storage_class=None,
-            image_registry="",
-        )
-        SeldonCore("seldon", SeldonCoreArgs(cluster=cluster, images=IMAGES))
+        SeldonCore("seldon", SeldonCoreArgs(cluster=recording.cluster()))
 
     return recording.run(program)
 

@@ -8,7 +8,7 @@ import pytest
 from mlops_platform import training_manifests
 from mlops_platform.training_operator import TrainingOperator, TrainingOperatorArgs
 from mlops_platform.upstream_manifests import ManifestsError
-from mlops_toolchain import layout
+from mlops_toolchain import images, layout
 from tests.unit import recording
 
 FOLDER = layout.manifests_dir() / "training-operator"
@@ -17,22 +17,17 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def _recorded(image: str | None) -> recording.Recorder:
+def _recorded(*, pulls_published: bool = False) -> recording.Recorder:
     def program() -> None:
-        cluster = recording.cluster()
-        TrainingOperator(
-            "training-operator",
-            TrainingOperatorArgs(
-                cluster=cluster, manifests=FOLDER, image=image, init_container="local/busybox:1"
-            ),
-        )
+        cluster = recording.cluster(pulls_published=pulls_published)
+        TrainingOperator("training-operator", TrainingOperatorArgs(cluster=cluster))
 
     return recording.run(program)
 
 
 @pytest.fixture(scope="module")
 def recorded() -> recording.Recorder:
-    return _recorded("local/training-operator:1")
+    return _recorded()
 
 
 def _pod(recorder: recording.Recorder) -> dict[str, Any]:
@@ -74,7 +69,7 @@ def _strings(schema: Any, key: str = "", path: str = "") -> set[tuple[str, str]]
 def test_its_pod_is_restricted_and_bounded(recorded: recording.Recorder) -> None:
     pod = _pod(recorded)
     (container,) = pod["containers"]
-    assert container["image"] == "local/training-operator:1"
+    assert container["image"] == images.reference("training-operator")
     assert container["command"] == ["training-operator"]
     assert pod["securityContext"]["runAsNonRoot"] is True
     assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
@@ -102,11 +97,11 @@ def test_what_workers_wait_in_is_mounted(recorded: recording.Recorder) -> None:
     mounted = {v["configMap"]["name"] for v in pod["volumes"] if "configMap" in v}
     assert mounted == {template.inputs["metadata"]["name"]}
     (container,) = pod["containers"]
-    assert "--pytorch-init-container-image=local/busybox:1" in container["args"]
+    assert f"--pytorch-init-container-image={images.reference('busybox')}" in container["args"]
 
 
 def test_other_clusters_pull_a_pinned_image() -> None:
-    (container,) = _pod(_recorded(None))["containers"]
+    (container,) = _pod(_recorded(pulls_published=True))["containers"]
     assert container["image"] == "kubeflow/training-operator:v1-04f9f13"
     assert container["command"] == ["/manager"]
 

@@ -12,7 +12,8 @@ from mlops_stack.pulumi_cli import Stack
 from mlops_stack.stack_images import StackImagesError
 from mlops_toolchain import images
 
-UI = [images.artefact(name) for name in ("kubeflow-pipelines-ui", "grpcwebproxy")]
+UI_NAMES = ("kubeflow-pipelines-ui", "grpcwebproxy")
+UI = [images.artefact(name) for name in UI_NAMES]
 
 
 @dataclass
@@ -45,15 +46,15 @@ def _stack(*, has_ui: bool = False, **config: str) -> Stack:
     return cast(Stack, FakeStack(config=config, has_ui=has_ui))
 
 
-def _built(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
-    monkeypatch.setattr(images, "is_there", lambda name: name in names)
-    monkeypatch.setattr(images, "is_expected", lambda name: name in names)
+def _missing(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
+    monkeypatch.setattr(images, "is_there", lambda name: name not in names)
+    monkeypatch.setattr(images, "is_expected", lambda name: name not in names)
 
 
 def test_a_new_stack_does_not_wait_for_the_ui(
     monkeypatch: pytest.MonkeyPatch, commands: list[list[str]]
 ) -> None:
-    _built(monkeypatch)
+    _missing(monkeypatch, *UI_NAMES)
     stack = _stack()
     stack_images.build_for(stack, settings.parse({}))
     assert not commands
@@ -63,7 +64,7 @@ def test_a_new_stack_does_not_wait_for_the_ui(
 def test_it_gets_the_ui_once_that_is_built(
     monkeypatch: pytest.MonkeyPatch, commands: list[list[str]]
 ) -> None:
-    _built(monkeypatch, "kubeflow-pipelines-ui", "grpcwebproxy")
+    _missing(monkeypatch)
     assert stack_images.configuration(_stack()) == {}
     stack_images.build_for(_stack(), settings.parse({}))
     assert not commands
@@ -72,7 +73,7 @@ def test_it_gets_the_ui_once_that_is_built(
 def test_a_preview_has_the_ui_that_the_toolchain_builds_before_the_update(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    _built(monkeypatch)
+    _missing(monkeypatch, *UI_NAMES)
     monkeypatch.setattr(images, "is_expected", lambda _: True)
     assert stack_images.configuration(_stack()) == {}
 
@@ -80,7 +81,7 @@ def test_a_preview_has_the_ui_that_the_toolchain_builds_before_the_update(
 def test_a_stack_that_has_the_ui_keeps_it(
     monkeypatch: pytest.MonkeyPatch, commands: list[list[str]]
 ) -> None:
-    _built(monkeypatch)
+    _missing(monkeypatch, *UI_NAMES)
     stack = _stack(has_ui=True)
     assert stack_images.configuration(stack) == {}
     stack_images.build_for(stack, settings.parse({}))
@@ -93,19 +94,33 @@ def test_a_stack_that_has_the_ui_keeps_it(
 def test_what_the_settings_ask_for_is_built_if_it_is_not(
     monkeypatch: pytest.MonkeyPatch, commands: list[list[str]]
 ) -> None:
-    _built(monkeypatch, "notebook")
+    _missing(monkeypatch, "notebook-controller", "pytorch-training", "mlflow", "gateway")
     config = {"notebooks": "true", "trainingOperator": "true"}
     stack_images.build_for(_stack(**config), settings.parse(config))
-    assert commands == [
-        ["image-notebook-controller", "image-pytorch-training", "image-tensorflow-training"]
-    ]
+    (names,) = commands
+    # Nothing serves a model in it.
+    assert set(names) == {
+        "image-mlflow",
+        "image-notebook-controller",
+        "image-pytorch-training",
+    }
 
 
-@pytest.mark.parametrize("provider", ["kind", "existing", "eks"])
+def test_kind_is_given_what_its_pods_run_and_upstream_does_not_publish(
+    monkeypatch: pytest.MonkeyPatch, commands: list[list[str]]
+) -> None:
+    _missing(monkeypatch, "notebook-controller", "notebook", "kfp-driver", "mlflow")
+    config = {"clusterProvider": "kind", "notebooks": "true"}
+    stack_images.build_for(_stack(**config), settings.parse(config))
+    (names,) = commands
+    assert set(names) == {"image-mlflow", "image-notebook"}
+
+
+@pytest.mark.parametrize("provider", ["existing", "eks"])
 def test_other_clusters_wait_for_nothing_and_go_without_nothing(
     monkeypatch: pytest.MonkeyPatch, commands: list[list[str]], provider: str
 ) -> None:
-    _built(monkeypatch)
+    _missing(monkeypatch, "notebook", "mlflow")
     stack = _stack(clusterProvider=provider)
     needed = {
         "existing": {"kubeconfig": "k", "imageRegistry": "r"},
@@ -118,7 +133,7 @@ def test_other_clusters_wait_for_nothing_and_go_without_nothing(
 
 
 def test_a_build_that_fails_stops_the_update(monkeypatch: pytest.MonkeyPatch) -> None:
-    _built(monkeypatch)
+    _missing(monkeypatch, "notebook-controller")
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: SimpleNamespace(returncode=1))
     with pytest.raises(StackImagesError, match="stack dev needs the images notebook-controller"):
         stack_images.build_for(_stack(), settings.parse({"notebooks": "true"}))

@@ -1,0 +1,30 @@
+"""The contract of a component: what runs for every team, one class in one file."""
+
+from typing import ClassVar
+
+import pulumi
+
+from mlops_infra.cluster import Cluster
+from mlops_infra.image import Image
+
+
+class Component(pulumi.ComponentResource):
+    """A part of the platform; its objects live in the stack's cluster.
+
+    Attributes:
+        TOKEN: type of the resource, which Pulumi's state holds.
+        IMAGES: the toolchain's images that its Pods run.
+        child: options of its own resources.
+    """
+
+    TOKEN: ClassVar[str]
+    IMAGES: ClassVar[tuple[Image, ...]] = ()
+
+    child: pulumi.ResourceOptions
+
+    def __init__(
+        self, name: str, cluster: Cluster, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        options = pulumi.ResourceOptions.merge(cluster.object_options(), opts)
+        super().__init__(self.TOKEN, name, None, options)
+        self.child = pulumi.ResourceOptions(parent=self)

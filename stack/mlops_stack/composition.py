@@ -1,0 +1,100 @@
+"""What a stack is made of, by its settings."""
+
+import pulumi
+
+from mlops_infra import stack_identity
+from mlops_infra.image import RunsImages
+from mlops_infra.infra_args import AwsChoices, InfraArgs
+from mlops_infra.provision import Infra, image_names, provision
+from mlops_infra.stack_identity import StackIdentity
+from mlops_platform.component import Component
+from mlops_platform.components import COMPONENTS
+from mlops_platform.kserve import KServe
+from mlops_platform.kubeflow_pipelines_ui import KubeflowPipelinesUi
+from mlops_platform.notebook_controller import NotebookController
+from mlops_platform.seldon_core import SeldonCore
+from mlops_platform.training_operator import TrainingOperator
+from mlops_stack import ownership, settings
+from mlops_stack.settings import Settings
+from mlops_workloads.flight_delay_workload import FlightDelay, FlightDelayArgs
+
+
+def components(config: Settings) -> frozenset[type[Component]]:
+    """Return the components that a stack's settings ask for."""
+    left_out = {
+        KubeflowPipelinesUi: not config.kubeflow_ui,
+        KServe: config.serving_engines not in ("kserve", "both"),
+        SeldonCore: config.serving_engines not in ("seldon", "both"),
+        TrainingOperator: not config.training_operator,
+        NotebookController: not config.notebooks,
+    }
+    return frozenset(each for each in COMPONENTS if not left_out.get(each))
+
+
+def parts(config: Settings) -> tuple[type[RunsImages], ...]:
+    """Return all that a stack with its platform runs: components and what workloads add."""
+    chosen = components(config)
+    return (*(each for each in COMPONENTS if each in chosen), *FlightDelay.parts(chosen))
+
+
+def images(config: Settings) -> tuple[str, ...]:
+    """Return the names of the toolchain's images that the nodes of a stack must get."""
+    return image_names(config.cluster_provider, parts(config))
+
+
+def flights(config: Settings) -> FlightDelay:
+    """Return the flight-delay workload as a stack's settings have it."""
+    return FlightDelay(
+        FlightDelayArgs(
+            training_months=config.training_months,
+            model_name=config.model_name,
+            schedule=config.pipeline_schedule,
+            run=config.pipeline_run,
+            log_rate=float(config.prediction_log_rate),
+            notebook_size=config.notebook_storage_size,
+        )
+    )
+
+
+def infrastructure(config: Settings) -> Infra:
+    """Register the cluster and the buckets of the running program's stack.
+
+    Raises:
+        KubeconfigError: an existing cluster's kubeconfig cannot be used.
+    """
+    # Before everything else: what an interrupted update has made bears it.
+    claim = ownership.claim_of_program()
+    identity = StackIdentity(stack_identity.NAME, stack_id=claim.stack_id)
+    args = InfraArgs(
+        provider=config.cluster_provider,
+        stack=pulumi.get_stack(),
+        claim=claim,
+        parts=parts(config),
+        with_platform=config.layers == "all",
+        ephemeral=config.ephemeral,
+        kubernetes_version=config.kubernetes_version,
+        network=config.cluster_network,
+        reserved_memory=config.cluster_reserved_memory,
+        reserved_cpu=config.cluster_reserved_cpu,
+        kubeconfig=config.kubeconfig,
+        kube_context=config.kube_context,
+        known_identifier=settings.from_command("clusterIdentifier"),
+        node_address=config.node_address,
+        storage_class=config.storage_class,
+        image_registry=config.image_registry,
+        object_storage_size=config.object_storage_size,
+        artifact_expiry_days=config.artifact_expiry_days,
+        aws=AwsChoices(
+            account=config.aws_account,
+            region=config.aws_region,
+            preset=config.aws_preset,
+            owner=config.owner,
+            expires=config.expires,
+            api_cidrs=settings.items(config.aws_api_cidrs),
+            administrators=settings.items(config.aws_administrators),
+            addon_versions=settings.addon_versions(config.aws_addon_versions),
+            database=config.aws_database,
+            s3_endpoint=config.aws_s3_endpoint,
+        ),
+    )
+    return provision(args, after=identity)
