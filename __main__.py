@@ -66,4 +66,4 @@ if config.layers == "all":
         seldon_namespace=seldon.namespace if seldon else None,
         training_namespace=training.namespace if training else None,
     )
-    outputs.export(**composition.flights(config).deploy(platform))
+    outputs.export(**composition.flights(config).deploy(platform), services=cluster.services)

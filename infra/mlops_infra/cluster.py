@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pulumi
 import pulumi_kubernetes as kubernetes
@@ -83,6 +83,7 @@ class Cluster(pulumi.ComponentResource):
             text: as an output of the class, a replaced class would replace each claim, and with
             it the data.
         image_registry: prefix of the project's images.
+        services: what the components on it offer to users, each as the fields of an `Endpoint`.
     """
 
     kubeconfig: pulumi.Output[str]
@@ -90,6 +91,7 @@ class Cluster(pulumi.ComponentResource):
     kubernetes: kubernetes.Provider
     storage_class: str | None
     image_registry: str
+    services: list[pulumi.Output[dict[str, Any]]]
 
     def __init__(
         self,
@@ -129,6 +131,7 @@ class Cluster(pulumi.ComponentResource):
                 transformations=[_signed(claim)],
             ),
         )
+        self.services = []
         self.storage_class = storage_class
         self._classes: list[pulumi.Resource] = []
         if storage_class is None and access.volumes is not None:

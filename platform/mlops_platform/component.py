@@ -1,10 +1,12 @@
 """The contract of a component: what runs for every team, one class in one file."""
 
+from dataclasses import asdict
 from typing import ClassVar
 
 import pulumi
 
 from mlops_infra.cluster import Cluster
+from mlops_infra.endpoint import Endpoint
 from mlops_infra.image import Image
 
 
@@ -28,3 +30,16 @@ class Component(pulumi.ComponentResource):
         options = pulumi.ResourceOptions.merge(cluster.object_options(), opts)
         super().__init__(self.TOKEN, name, None, options)
         self.child = pulumi.ResourceOptions(parent=self)
+        self._cluster = cluster
+
+    def offer(self, name: str, url: pulumi.Output[str], *, health: str = "") -> None:
+        """Tell users of a service: summaries print its address, and the status asks it.
+
+        Args:
+            name: what it is called.
+            url: its address on this machine.
+            health: what to ask it for, below its address, to see that it does real work.
+        """
+        self._cluster.services.append(
+            url.apply(lambda known: asdict(Endpoint(name=name, url=known, health=health)))
+        )

@@ -9,30 +9,10 @@ from typing import Any, Final, Self
 
 import pulumi
 
+from mlops_infra.endpoint import Endpoint
+
 # Read from the database.
 _EXPERIMENTS: Final = "/apis/v2beta1/experiments?page_size=1"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Endpoint:
-    """A service of a stack that its users reach.
-
-    Attributes:
-        name: what it is called in summaries.
-        url: its address on this machine; empty where it is not there.
-        health: what to ask it for, below its address, to see that it does real work; empty where
-            a request without credentials tells nothing.
-        body: JSON to post there as the service's own page does; None for a plain GET.
-        sign_in: the output that holds the address with what signs in, a secret; empty for none.
-        absent: what a summary says where it is not there; empty for nothing.
-    """
-
-    name: str
-    url: str
-    health: str = ""
-    body: dict[str, Any] | None = None
-    sign_in: str = ""
-    absent: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +53,7 @@ class StackOutputs:
         pipeline_data: the parameters that every run is given.
         pipeline_run: the run that the update waited for.
         pipeline_seconds: how long that took.
+        services: what further components offer, each as the fields of an `Endpoint`.
     """
 
     kubeconfig: str = field(default="", repr=False)
@@ -108,6 +89,7 @@ class StackOutputs:
     pipeline_data: Mapping[str, str] = field(default_factory=dict)
     pipeline_run: str = ""
     pipeline_seconds: float = 0
+    services: Sequence[Mapping[str, Any]] = ()
 
     @classmethod
     def read(cls, values: Mapping[str, Any]) -> Self:
@@ -147,6 +129,7 @@ class StackOutputs:
                 health="/login",
                 sign_in="notebook_url",
             ),
+            *(Endpoint(**each) for each in self.services),
         )
 
     def _store(self) -> Endpoint:

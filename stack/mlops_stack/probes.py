@@ -13,9 +13,10 @@ import httpx
 from botocore.exceptions import BotoCoreError, ClientError
 
 from mlops_infra import direct, object_store
+from mlops_infra.endpoint import Endpoint
 from mlops_infra.object_store import Connection, StoreAnswerError
 from mlops_stack import serving_state
-from mlops_stack.outputs import Endpoint, StackOutputs
+from mlops_stack.outputs import StackOutputs
 
 # Asks a service; returns what is wrong, or None.
 Probe = Callable[[], str | None]

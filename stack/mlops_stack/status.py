@@ -2,8 +2,9 @@
 
 from functools import partial
 
+from mlops_infra.endpoint import Endpoint
 from mlops_stack import node_status, probes, report
-from mlops_stack.outputs import Endpoint, StackOutputs
+from mlops_stack.outputs import StackOutputs
 from mlops_stack.pulumi_cli import Stack
 from mlops_stack.serving import TITLES
 

@@ -4,6 +4,7 @@ import asyncio
 import runpy
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pulumi
@@ -118,17 +119,16 @@ def run(
     return recorder
 
 
-def program(config: dict[str, str]) -> Recorder:
+def program(config: dict[str, str], file: Path = CHECKOUT / "__main__.py") -> Recorder:
     """Run the project's own program with a configuration; return what it registered.
 
     All but its first layer reads upstream's manifests; where there are none, the test is skipped.
     """
     if config.get("layers") != "infra" and not layout.manifests_dir().exists():
         pytest.skip("the program reads upstream's manifests: run `make toolchain`")
-    file = str(CHECKOUT / "__main__.py")
     # As a make command tells it.
     told = {"stackId": CLAIM.stack_id, **config}
-    return run(lambda: runpy.run_path(file, run_name="__main__") and None, config=told)
+    return run(lambda: runpy.run_path(str(file), run_name="__main__") and None, config=told)
 
 
 def cluster(node_address: str = "127.0.0.1", *, pulls_published: bool = False) -> Cluster:
