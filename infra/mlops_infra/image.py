@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
+from mlops_infra.identity import Identity
+
 
 @dataclass(frozen=True)
 class Image:
@@ -19,10 +21,11 @@ class Image:
     published: bool = False
 
 
-class RunsImages(Protocol):
-    """A class whose Pods run images of the toolchain."""
+class Part(Protocol):
+    """A class whose Pods run on a stack's cluster."""
 
     IMAGES: ClassVar[tuple[Image, ...]]
+    IDENTITIES: ClassVar[tuple[Identity, ...]]
 
 
 def published(*names: str) -> tuple[Image, ...]:
@@ -30,7 +33,7 @@ def published(*names: str) -> tuple[Image, ...]:
     return tuple(Image(name, published=True) for name in names)
 
 
-def images_of(parts: Iterable[type[RunsImages]], *, pulls_published: bool) -> tuple[str, ...]:
+def images_of(parts: Iterable[type[Part]], *, pulls_published: bool) -> tuple[str, ...]:
     """Return the names of the toolchain's images that parts of a stack run, each once.
 
     Args:

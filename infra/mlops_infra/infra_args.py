@@ -6,7 +6,7 @@ from typing import Final, Literal
 
 from mlops_infra.aws.presets import PresetName
 from mlops_infra.cluster_claim import Claim
-from mlops_infra.image import RunsImages
+from mlops_infra.image import Part
 
 Provider = Literal["embedded", "kind", "existing", "eks"]
 
@@ -72,7 +72,7 @@ class InfraArgs:
     provider: Provider
     stack: str
     claim: Claim
-    parts: tuple[type[RunsImages], ...]
+    parts: tuple[type[Part], ...]
     with_platform: bool
     ephemeral: bool
     kubernetes_version: str

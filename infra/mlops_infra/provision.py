@@ -10,7 +10,7 @@ from mlops_infra.buckets import Buckets, BucketsArgs, ObjectStore
 from mlops_infra.cluster import Cluster, ClusterAccess
 from mlops_infra.embedded_cluster import EmbeddedCluster, EmbeddedClusterArgs
 from mlops_infra.existing_cluster import existing_cluster
-from mlops_infra.image import RunsImages, images_of
+from mlops_infra.image import Part, images_of
 from mlops_infra.infra_args import InfraArgs, Provider
 from mlops_infra.kind_cluster import KindCluster, KindClusterArgs
 from mlops_infra.s3_gateway import S3Gateway, S3GatewayArgs
@@ -36,9 +36,9 @@ class Infra:
     outputs: Mapping[str, Any]
 
 
-def image_names(provider: Provider, parts: tuple[type[RunsImages], ...]) -> tuple[str, ...]:
+def image_names(provider: Provider, parts: tuple[type[Part], ...]) -> tuple[str, ...]:
     """Return the names of the toolchain's images that the nodes of a cluster must get."""
-    runs: tuple[type[RunsImages], ...] = parts if provider == "eks" else (S3Gateway, *parts)
+    runs: tuple[type[Part], ...] = parts if provider == "eks" else (S3Gateway, *parts)
     return images_of(runs, pulls_published=provider in _PULL_PUBLISHED)
 
 

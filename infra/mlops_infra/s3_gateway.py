@@ -10,6 +10,7 @@ import pulumi_kubernetes as kubernetes
 from mlops_infra import keys_digest
 from mlops_infra.cluster import Cluster
 from mlops_infra.credentials import Credentials
+from mlops_infra.identity import Identity
 from mlops_infra.image import Image
 from mlops_infra.pod_security import RESTRICTED_CONTAINER, restricted_pod
 
@@ -52,6 +53,7 @@ class S3Gateway(pulumi.ComponentResource):
     secret_key: pulumi.Output[str]
 
     IMAGES: ClassVar[tuple[Image, ...]] = (Image("versitygw"),)
+    IDENTITIES: ClassVar[tuple[Identity, ...]] = ()
 
     def __init__(
         self, name: str, args: S3GatewayArgs, opts: pulumi.ResourceOptions | None = None

@@ -7,6 +7,7 @@ import pulumi
 
 from mlops_infra.cluster import Cluster
 from mlops_infra.endpoint import Endpoint
+from mlops_infra.identity import Identity
 from mlops_infra.image import Image
 
 
@@ -16,11 +17,13 @@ class Component(pulumi.ComponentResource):
     Attributes:
         TOKEN: type of the resource, which Pulumi's state holds.
         IMAGES: the toolchain's images that its Pods run.
+        IDENTITIES: who of it reaches the buckets where there are no keys.
         child: options of its own resources.
     """
 
     TOKEN: ClassVar[str]
     IMAGES: ClassVar[tuple[Image, ...]] = ()
+    IDENTITIES: ClassVar[tuple[Identity, ...]] = ()
 
     child: pulumi.ResourceOptions
 

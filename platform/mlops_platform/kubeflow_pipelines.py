@@ -9,6 +9,7 @@ import pulumi_kubernetes as kubernetes
 from mlops_infra import keys_digest
 from mlops_infra.buckets import Buckets
 from mlops_infra.cluster import Cluster
+from mlops_infra.identity import Access, Identity
 from mlops_infra.image import published
 from mlops_platform import kubeflow_manifests, manifest_objects
 from mlops_platform.component import Component
@@ -68,6 +69,20 @@ class KubeflowPipelines(Component):
 
     TOKEN: ClassVar = "mlops:platform:KubeflowPipelines"  # noqa: S105 - a resource's type
     IMAGES: ClassVar = (*MariaDb.IMAGES, *published(*astuple(KubeflowImages())))
+    IDENTITIES: ClassVar = (
+        Identity(
+            name="kfp",
+            namespace=NAMESPACE,
+            account=RUNNER,
+            access=(Access(bucket="pipelines", write=True), Access(bucket="datasets")),
+        ),
+        Identity(
+            name="kfp-api",
+            namespace=NAMESPACE,
+            account="ml-pipeline",
+            access=(Access(bucket="pipelines", write=True),),
+        ),
+    )
 
     def __init__(
         self, name: str, args: KubeflowPipelinesArgs, opts: pulumi.ResourceOptions | None = None

@@ -9,10 +9,11 @@ import pulumi_kubernetes as kubernetes
 from mlops_infra import keys_digest
 from mlops_infra.buckets import Buckets
 from mlops_infra.cluster import Cluster
+from mlops_infra.identity import Access, Identity
 from mlops_infra.image import published
 from mlops_infra.pod_security import RESTRICTED_CONTAINER, restricted_pod
 from mlops_platform.component import Component
-from mlops_platform.kubeflow_manifests import STORE_SECRET
+from mlops_platform.kubeflow_manifests import NAMESPACE, STORE_SECRET
 from mlops_platform.kubeflow_pipelines import KubeflowPipelines
 
 VERSION: Final = "2.14.3"
@@ -64,6 +65,14 @@ class KubeflowPipelinesUi(Component):
 
     TOKEN: ClassVar = "mlops:platform:KubeflowPipelinesUi"  # noqa: S105 - a resource's type
     IMAGES: ClassVar = published(*astuple(KubeflowUiImages()))
+    IDENTITIES: ClassVar = (
+        Identity(
+            name="kfp-ui",
+            namespace=NAMESPACE,
+            account=_ACCOUNT,
+            access=(Access(bucket="pipelines"),),
+        ),
+    )
 
     def __init__(
         self, name: str, args: KubeflowPipelinesUiArgs, opts: pulumi.ResourceOptions | None = None

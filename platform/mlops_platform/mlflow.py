@@ -10,6 +10,7 @@ import pulumi_kubernetes as kubernetes
 from mlops_infra import keys_digest
 from mlops_infra.buckets import EXPIRING, Buckets
 from mlops_infra.cluster import Cluster
+from mlops_infra.identity import Access, Identity
 from mlops_infra.image import Image
 from mlops_infra.pod_security import RESTRICTED_CONTAINER, restricted_pod
 from mlops_platform.component import Component
@@ -63,6 +64,14 @@ class Mlflow(Component):
 
     TOKEN: ClassVar = "mlops:platform:Mlflow"  # noqa: S105 - a resource's type
     IMAGES: ClassVar = (Image("mlflow"),)
+    IDENTITIES: ClassVar = (
+        Identity(
+            name="mlflow",
+            namespace=_NAMESPACE,
+            account="default",
+            access=(Access(bucket="artifacts", prefix="mlflow/", write=True),),
+        ),
+    )
 
     def __init__(
         self, name: str, args: MlflowArgs, opts: pulumi.ResourceOptions | None = None

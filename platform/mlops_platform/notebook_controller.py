@@ -13,7 +13,7 @@ from mlops_platform.component import Component
 from mlops_platform.notebook_manifests import NAMESPACE
 from mlops_toolchain import layout
 
-_NOTEBOOKS = "notebooks"
+NOTEBOOKS_NAMESPACE = "notebooks"
 _CONTROLLER = "notebook-controller"
 
 
@@ -58,7 +58,7 @@ class NotebookController(Component):
                 },
                 opts=child,
             )
-            for purpose, namespace in (("system", NAMESPACE), ("notebooks", _NOTEBOOKS))
+            for purpose, namespace in (("system", NAMESPACE), ("notebooks", NOTEBOOKS_NAMESPACE))
         )
         definitions = manifest_objects.register(f"{name}-definition", [definition], child)
         programs = manifest_objects.register(

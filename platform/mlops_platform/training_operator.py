@@ -13,7 +13,7 @@ from mlops_platform.component import Component
 from mlops_platform.training_manifests import NAMESPACE
 from mlops_toolchain import layout
 
-_JOBS = "training"
+JOBS_NAMESPACE = "training"
 _OPERATOR = "training-operator"
 # With a shell and `nslookup`, in which workers wait for their master
 _INIT_CONTAINER = "busybox"
@@ -66,7 +66,7 @@ class TrainingOperator(Component):
             # Jobs run what teams write, whose manifests seldom set a profile.
             for purpose, namespace, level in (
                 ("system", NAMESPACE, "restricted"),
-                ("jobs", _JOBS, "baseline"),
+                ("jobs", JOBS_NAMESPACE, "baseline"),
             )
         )
         definitions = manifest_objects.register(

@@ -3,7 +3,7 @@
 import pulumi
 
 from mlops_infra import stack_identity
-from mlops_infra.image import RunsImages
+from mlops_infra.image import Part
 from mlops_infra.infra_args import AwsChoices, InfraArgs
 from mlops_infra.provision import Infra, image_names, provision
 from mlops_infra.stack_identity import StackIdentity
@@ -31,7 +31,7 @@ def components(config: Settings) -> frozenset[type[Component]]:
     return frozenset(each for each in COMPONENTS if not left_out.get(each))
 
 
-def parts(config: Settings) -> tuple[type[RunsImages], ...]:
+def parts(config: Settings) -> tuple[type[Part], ...]:
     """Return all that a stack with its platform runs: components and what workloads add."""
     chosen = components(config)
     return (*(each for each in COMPONENTS if each in chosen), *FlightDelay.parts(chosen))

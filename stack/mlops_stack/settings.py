@@ -230,6 +230,11 @@ class Settings(BaseModel):
                     "with layers infra, push the images to the repositories it then shows, and set "
                     "imageRegistry (see docs/aws.md)"
                 )
+            if self.serving_engines != "none":
+                raise ValueError(
+                    "servingEngines do not work on eks yet: model servers find no credentials for "
+                    "S3 there; remove it"
+                )
             if self.cluster_network != "auto" and not self.cluster_network.endswith("/16"):
                 raise ValueError("a VPC over three zones needs a clusterNetwork of /16")
         if self.cluster_provider == "existing":

@@ -7,7 +7,7 @@ from typing import Any
 import pulumi
 
 from flight_pipeline import settings as flight_pipeline
-from mlops_infra.image import RunsImages
+from mlops_infra.image import Part
 from mlops_platform.kserve import KServe
 from mlops_platform.notebook_controller import NotebookController
 from mlops_platform.platform import Platform
@@ -58,7 +58,7 @@ class FlightDelay:
         self._args = args
 
     @staticmethod
-    def parts(components: Collection[type[RunsImages]]) -> tuple[type[RunsImages], ...]:
+    def parts(components: Collection[type[Part]]) -> tuple[type[Part], ...]:
         """Return what it runs beside a stack's components."""
         serves = KServe in components or SeldonCore in components
         return (

@@ -11,9 +11,11 @@ from mlops_infra import keys_digest
 from mlops_infra.buckets import Buckets
 from mlops_infra.cluster import Cluster
 from mlops_infra.credentials import Credentials
+from mlops_infra.identity import Access, Identity
 from mlops_infra.image import Image
 from mlops_infra.pod_security import USER, manifest_container_context, manifest_pod_context
 from mlops_platform.component import Component
+from mlops_platform.notebook_controller import NOTEBOOKS_NAMESPACE
 from mlops_workloads import store_environment
 
 _IMAGE = "notebook"
@@ -54,6 +56,14 @@ class Notebook(Component):
 
     TOKEN: ClassVar = "mlops:workloads:Notebook"  # noqa: S105 - a resource's type
     IMAGES: ClassVar = (Image(_IMAGE),)
+    IDENTITIES: ClassVar = (
+        Identity(
+            name="notebook",
+            namespace=NOTEBOOKS_NAMESPACE,
+            account="default",
+            access=(Access(bucket="datasets"), Access(bucket="pipelines", prefix="outcomes/")),
+        ),
+    )
 
     def __init__(
         self, name: str, args: NotebookArgs, opts: pulumi.ResourceOptions | None = None

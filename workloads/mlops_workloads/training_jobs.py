@@ -8,9 +8,11 @@ import pulumi
 from flight_training.job import FRAMEWORKS, Framework
 from mlops_infra.buckets import Buckets
 from mlops_infra.cluster import Cluster
+from mlops_infra.identity import Access, Identity
 from mlops_infra.image import Image
 from mlops_infra.pod_security import manifest_container_context, manifest_pod_context
 from mlops_platform.component import Component
+from mlops_platform.training_operator import JOBS_NAMESPACE
 from mlops_workloads import store_environment
 from mlops_workloads.deployer import Deployer
 
@@ -55,6 +57,14 @@ class TrainingJobs(Component):
 
     TOKEN: ClassVar = "mlops:workloads:TrainingJobs"  # noqa: S105 - a resource's type
     IMAGES: ClassVar = tuple(Image(_image(framework)) for framework in FRAMEWORKS)
+    IDENTITIES: ClassVar = (
+        Identity(
+            name="training",
+            namespace=JOBS_NAMESPACE,
+            account="default",
+            access=(Access(bucket="datasets"),),
+        ),
+    )
 
     def __init__(
         self, name: str, args: TrainingJobsArgs, opts: pulumi.ResourceOptions | None = None

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Literal
 
 import pulumi
 import pulumi_aws as aws
@@ -11,75 +10,8 @@ import pulumi_aws as aws
 from mlops_infra.aws.account import Account
 from mlops_infra.aws.eks_cluster import EksCluster, pod_trust
 from mlops_infra.buckets import Buckets
-
-Purpose = Literal["datasets", "artifacts", "models", "pipelines"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Access:
-    """What a service may do with a part of a bucket.
-
-    Attributes:
-        bucket: which of the stack's buckets.
-        prefix: beginning of the keys, with its slash; empty for all.
-        write: whether it may write and delete, too.
-    """
-
-    bucket: Purpose
-    prefix: str
-    write: bool
-
-
-@dataclass(frozen=True, kw_only=True)
-class Service:
-    """A service with an identity.
-
-    Attributes:
-        namespace: where its Pods run.
-        service_account: their service account.
-        access: what it may do.
-    """
-
-    namespace: str
-    service_account: str
-    access: tuple[Access, ...]
-
-
-SERVICES: Final[dict[str, Service]] = {
-    "mlflow": Service(
-        namespace="mlflow",
-        service_account="default",
-        access=(Access(bucket="artifacts", prefix="mlflow/", write=True),),
-    ),
-    "kfp": Service(
-        namespace="kubeflow",
-        service_account="pipeline-runner",
-        access=(
-            Access(bucket="pipelines", prefix="", write=True),
-            Access(bucket="datasets", prefix="", write=False),
-        ),
-    ),
-    "kfp-api": Service(
-        namespace="kubeflow",
-        service_account="ml-pipeline",
-        access=(Access(bucket="pipelines", prefix="", write=True),),
-    ),
-    "kfp-ui": Service(
-        namespace="kubeflow",
-        service_account="ml-pipeline-ui",
-        access=(Access(bucket="pipelines", prefix="", write=False),),
-    ),
-    "kserve": Service(
-        namespace="kserve",
-        service_account="model-reader",
-        access=(Access(bucket="models", prefix="", write=False),),
-    ),
-    "seldon": Service(
-        namespace="seldon",
-        service_account="model-reader",
-        access=(Access(bucket="models", prefix="", write=False),),
-    ),
-}
+from mlops_infra.identity import Access, Purpose
+from mlops_infra.identity import Identity as Wanted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,10 +23,12 @@ class IdentityArgs:
         cluster: whose Pods take them on.
         buckets: what they may reach.
         key_arn: key that the buckets are encrypted with.
+        services: who gets one.
     """
 
     account: Account
     cluster: EksCluster
+    services: tuple[Wanted, ...]
     buckets: Buckets
     key_arn: pulumi.Output[str]
 
@@ -121,20 +55,20 @@ class Identity(pulumi.ComponentResource):
             "pipelines": args.buckets.pipelines,
         }
         ready: list[pulumi.Resource] = []
-        for service, wanted in SERVICES.items():
-            role = aws.iam.Role(f"{name}-{service}", assume_role_policy=pod_trust(), opts=child)
+        for wanted in args.services:
+            role = aws.iam.Role(f"{name}-{wanted.name}", assume_role_policy=pod_trust(), opts=child)
             used = [buckets[access.bucket] for access in wanted.access]
             policy = aws.iam.RolePolicy(
-                f"{name}-{service}",
+                f"{name}-{wanted.name}",
                 role=role.name,
                 policy=pulumi.Output.all(args.key_arn, *used).apply(_policy_of(wanted)),
                 opts=child,
             )
             association = aws.eks.PodIdentityAssociation(
-                f"{name}-{service}",
+                f"{name}-{wanted.name}",
                 cluster_name=args.cluster.name,
                 namespace=wanted.namespace,
-                service_account=wanted.service_account,
+                service_account=wanted.account,
                 role_arn=role.arn,
                 opts=pulumi.ResourceOptions(parent=self, depends_on=[policy]),
             )
@@ -143,7 +77,7 @@ class Identity(pulumi.ComponentResource):
         self.register_outputs({})
 
 
-def _policy_of(service: Service) -> Callable[[list[str]], str]:
+def _policy_of(service: Wanted) -> Callable[[list[str]], str]:
     return lambda values: access_policy(service.access, values[1:], values[0])
 
 

@@ -123,7 +123,14 @@ def create_on_aws(args: InfraArgs, *, images: tuple[str, ...]) -> AwsInfra:
     if not args.ephemeral:
         Snapshots("snapshots", SnapshotsArgs(account=account, count=preset.volume_snapshots))
     identity = Identity(
-        "identity", IdentityArgs(account=account, cluster=eks, buckets=buckets, key_arn=key)
+        "identity",
+        IdentityArgs(
+            account=account,
+            cluster=eks,
+            buckets=buckets,
+            key_arn=key,
+            services=tuple(service for part in args.parts for service in part.IDENTITIES),
+        ),
     )
     drain = Drain(
         "drain",

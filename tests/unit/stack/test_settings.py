@@ -53,6 +53,15 @@ def test_a_pipeline_of_other_code_is_refused_with_the_remedy(
         ({"kubeconfig": "x"}, "belong to clusterProvider existing"),
         ({"imageRegistry": "registry.example.org"}, "imageRegistry belong to clusterProvider"),
         ({"storageClass": "gp3"}, "no storageClass 'gp3': remove it, or write local-path"),
+        (
+            {
+                "clusterProvider": "eks",
+                "owner": "a@example.org",
+                "imageRegistry": "r.example.org",
+                "servingEngines": "both",
+            },
+            "servingEngines do not work on eks yet: model servers find no credentials",
+        ),
         ({"clusterNetwork": "8.8.0.0/16"}, "private network"),
         ({"clusterNetwork": "10.0.0.0/24"}, "/16 to /20"),
         ({"clusterNetwork": "here"}, "write auto or for example"),
