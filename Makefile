@@ -124,10 +124,11 @@ cache-push: bootstrap ## Give the shared cache that MLOPS_SHARED_CACHE names wha
 pipeline: bootstrap ## Compile the flight-delay pipeline to workloads/flight_pipeline/pipeline.yaml
 	@$(PYTHON) -W ignore -m flight_pipeline.compile
 
-lint: bootstrap ## Format check, lint, types
+lint: bootstrap ## Format check, lint, types, which layer sees which
 	@.venv/bin/ruff format --check .
 	@.venv/bin/ruff check .
 	@.venv/bin/mypy stack policies infra platform plugins toolchain workloads controllers
+	@said=$$(.venv/bin/lint-imports --no-cache) || { echo "$$said"; exit 1; }
 	@$(PYTHON) -W ignore -m flight_pipeline.compile --check
 
 test-unit: bootstrap lint ## What needs neither root nor a toolchain
