@@ -180,6 +180,8 @@ def test_a_notebook_opens_its_sample(page: Page, outputs: dict[str, Any]) -> Non
     # JupyterLab has drawn the notebook's cells, and a kernel answers for it.
     expect(page.locator(".jp-Notebook .jp-Cell").first).to_be_visible()
     expect(page.locator(".jp-Notebook-ExecutionIndicator[data-status='idle']")).to_be_visible()
+    # Nothing is asked before the first cell can be run.
+    expect(page.locator(".jp-Dialog, .Toastify__toast")).to_have_count(0)
     keep(page, "notebook")
 
 
