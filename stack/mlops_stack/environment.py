@@ -125,6 +125,21 @@ def variables() -> dict[str, str]:
     return chosen
 
 
+def _uv() -> list[str]:
+    """Return the folder of the uv that the bootstrap has installed last, if it has."""
+    found = (layout.cache() / "uv").glob("*/bin")
+    return [str(folder) for folder in sorted(found, key=lambda folder: folder.stat().st_mtime)[-1:]]
+
+
 def shell_exports() -> str:
-    """Return the variables as POSIX shell commands, for `env.sh`."""
-    return "\n".join(f"export {name}={shlex.quote(value)}" for name, value in variables().items())
+    """Return the variables as POSIX shell commands, for `env.sh`.
+
+    A shell has the commands of the project's Python too, and uv.
+    """
+    exported = variables()
+    tools, *rest = exported["PATH"].split(os.pathsep)
+    own = [str(layout.checkout() / ".venv/bin"), *_uv()]
+    exported["PATH"] = os.pathsep.join(
+        [tools, *own, *(entry for entry in rest if entry not in own)]
+    )
+    return "\n".join(f"export {name}={shlex.quote(value)}" for name, value in exported.items())

@@ -344,6 +344,25 @@ def test_the_tools_are_first_on_the_path_and_once(
     assert environment.variables()["PATH"] == f"{tools}:/usr/bin:/bin"
 
 
+def test_a_shell_has_the_projects_commands_and_uv(
+    checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = tmp_path / "cache"
+    for version in ("0.1.0", "0.2.0"):
+        (cache / "uv" / version / "bin").mkdir(parents=True)
+        os.utime(cache / "uv" / version / "bin", (1, 10 if version == "0.2.0" else 5))
+    monkeypatch.setenv("MLOPS_CACHE", str(cache))
+    monkeypatch.setenv("PATH", f"/usr/bin:{checkout}/.venv/bin")
+    done = subprocess.run(
+        ["/bin/sh", "-c", f'{environment.shell_exports()}\n/usr/bin/printf %s "$PATH"'],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    tools, venv = layout.bin_dir(), checkout / ".venv/bin"
+    assert done.stdout == f"{tools}:{venv}:{cache}/uv/0.2.0/bin:/usr/bin"
+
+
 def test_the_exports_survive_a_shell(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PULUMI_HOME", "/it's $HOME; `here`")
     script = f'{environment.shell_exports()}\nprintf "%s\\n%s" "$PULUMI_HOME" "$PULUMI_BACKEND_URL"'
