@@ -82,6 +82,7 @@ _UNUSED_DEFINITIONS: Final = frozenset({"applications.app.k8s.io", "viewers.kube
 # What the file of ML Metadata's server says instead.
 _DATABASE_ARGUMENTS: Final = ("--mysql_config_", "--enable_database_upgrade")
 _METADATA_FOLDER: Final = "/etc/metadata-store"
+_PODS_STAY: Final = "10m"
 # Containers of upstream's images run as this user and the group root; ours can too.
 _USER: Final = 1000
 
@@ -270,7 +271,10 @@ def _argo_config(config: Manifest, settings: KubeflowSettings) -> None:
                         "runAsGroup": 65532,
                         "fsGroup": 65532,
                         "seccompProfile": {"type": "RuntimeDefault"},
-                    }
+                    },
+                    # A node pays for each Pod that has ended; their logs are kept in the store.
+                    # Those of a run that failed stay for whoever asks why.
+                    "podGC": {"strategy": "OnWorkflowSuccess", "deleteDelayDuration": _PODS_STAY},
                 }
             }
         ),

@@ -146,6 +146,14 @@ def test_database_and_store_are_the_given_ones() -> None:
     assert (repository["endpoint"], repository["insecure"]) == ("s3.example:7070", True)
 
 
+def test_pods_of_a_run_that_went_well_do_not_pile_up() -> None:
+    argo = _objects(SETTINGS)["ConfigMap", "workflow-controller-configmap"]["data"]
+    collected = yaml.safe_load(argo["workflowDefaults"])["spec"]["podGC"]
+    # Those of a failed run stay: its logs are asked for by kubectl.
+    assert collected == {"strategy": "OnWorkflowSuccess", "deleteDelayDuration": "10m"}
+    assert yaml.safe_load(argo["artifactRepository"])["archiveLogs"] is True
+
+
 def test_a_secure_store_is_spoken_to_securely() -> None:
     objects = _objects(replace(SETTINGS, store_secure=True, store_port=443))
     provider = yaml.safe_load(objects["ConfigMap", "kfp-launcher"]["data"]["providers"])
