@@ -226,16 +226,16 @@ def test_services_that_lead_nowhere_are_named_and_repaired(
     everything_answers(cluster, app, busybox)
 
 
-def test_an_emptied_chain_of_an_endpoint_is_written_again(
+def test_an_emptied_chain_of_a_service_is_written_again(
     cluster: ClusterInfo, app: Kubectl, busybox: str
 ) -> None:
-    # As kube-proxy leaves it when it is ended within a second of the endpoint's going and coming
+    # As kube-proxy can leave it when it is ended within a second of an endpoint's going and coming
     first = ClusterCgroups.of(cluster.name).first_process()
     nft = ["nsenter", "--net", "--target", str(first), "nft"]
     table = subprocess.run(
         [*nft, "list", "table", "ip", "kube-proxy"], check=True, capture_output=True, text=True
     ).stdout
-    (chain,) = set(re.findall(r"chain (endpoint-\S+-default/kubernetes/\S+)", table))
+    (chain,) = set(re.findall(r"chain (service-\S+-default/kubernetes/\S+)", table))
     subprocess.run([*nft, "flush", "chain", "ip", "kube-proxy", chain], check=True)
     assert "no Service is reached: kube-proxy" in read(cluster.name).reasons[0]
 

@@ -9,6 +9,7 @@ import pytest
 from mlops_infra.node.layout import StateFolder
 from mlops_workloads.pipelines_api import PipelinesApi
 from tests.cluster.conftest import Kubectl
+from tests.e2e import serving
 from tests.e2e.conftest import CHECKOUT, Commands
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
@@ -38,6 +39,8 @@ def test_long_names_of_pods_skipped_iterations_and_a_runs_name(
     kubectl = Kubectl(StateFolder.of(whole_stack.name).kubeconfig)
     names = kubectl("--namespace", "kubeflow", "get", "pods", "--output=name")
     assert max(len(name.removeprefix("pod/")) for name in names.split()) > 63
-    # What the pipeline made, it has deleted.
-    claims = kubectl("--namespace", "kubeflow", "get", "persistentvolumeclaims", "--output=name")
-    assert "-shared" not in claims
+    # What the pipeline made, it has deleted; the volume goes when its Pods have ended.
+    serving.wait(
+        lambda: "-shared" not in kubectl("--namespace", "kubeflow", "get", "pvc", "--output=name"),
+        "the end of the pipeline's volume",
+    )
