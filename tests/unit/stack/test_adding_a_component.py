@@ -18,7 +18,7 @@ from tests.unit import recording
 from tests.unit.conftest import CHECKOUT
 
 BLOCKS = re.findall(
-    r"```python\n(.*?)```", (CHECKOUT / "docs/adding-a-component.md").read_text(), re.DOTALL
+    r"```(?:python)?\n(.*?)```", (CHECKOUT / "docs/adding-a-component.md").read_text(), re.DOTALL
 )
 MODULE = "mlops_platform.greeting"
 pytestmark = pytest.mark.skipif(
