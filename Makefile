@@ -28,7 +28,7 @@ ENVIRONMENT = $(PYTHON) -m mlops_stack.environments create --name "$$GIVEN_NAME"
 
 .DEFAULT_GOAL := help
 .PHONY: help up preview run status down backup upgrade refresh takeover toolchain toolchain-in-a-hurry toolchain-for-preview toolchain-status cache-push env envs reap rehearse images predict train canary promote rollback
-.PHONY: bootstrap pipeline lint test test-unit test-serving test-pages test-soak test-restore test-settings test-upgrade test-s3 bench
+.PHONY: bootstrap pipeline lint test test-unit test-integration test-serving test-pages test-soak test-restore test-settings test-upgrade test-s3 bench
 
 help: ## Show the commands
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
@@ -134,8 +134,11 @@ lint: bootstrap ## Format check, lint, types, which layer sees which
 test-unit: bootstrap lint ## What needs neither root nor a toolchain
 	@.venv/bin/pytest tests/unit -n auto --dist worksteal -q
 
+test-integration: toolchain ## Real programs in processes of this machine, without a cluster
+	@.venv/bin/pytest tests/integration -n auto --dist worksteal -q
+
 test: toolchain lint ## Every test, to a real up → run → down
-	@.venv/bin/pytest tests/unit -n auto --dist worksteal -q
+	@.venv/bin/pytest tests/unit tests/integration -n auto --dist worksteal -q
 	@.venv/bin/pytest tests/s3 -m "not long" -n auto --dist loadfile -q --durations=5
 	@.venv/bin/pytest tests/conformance -n auto --dist loadfile --no-loadscope-reorder -q --durations=10
 	@.venv/bin/pytest tests/cluster tests/e2e -m "not serving and not restore and not upgrade and not settings and not pages" -q --durations=10

@@ -4,7 +4,7 @@ import pytest
 
 from mlops_stack.keeping import losses
 from mlops_stack.keeping.choice import Keep
-from tests.unit.stack.keeping.conftest import World
+from tests.integration.keeping.conftest import World
 
 _HOME = (
     "urn:pulumi:pr-1::p::mlops:workloads:Notebook$kubernetes:core/v1:PersistentVolumeClaim::"

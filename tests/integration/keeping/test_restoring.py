@@ -14,8 +14,8 @@ from mlops_stack.keeping.archive import Archive, Content, Database, Manifest
 from mlops_stack.keeping.choice import Keep
 from mlops_stack.keeping.errors import ArchiveError, KeepError
 from mlops_stack.keeping.export import kept
+from tests.integration.keeping.conftest import Kubeflow, World
 from tests.unit import older_mlflow
-from tests.unit.stack.keeping.conftest import Kubeflow, World
 
 # A revision of MLflow 2.0's tables.
 _OLD_REVISION = "cc1f77228345"

@@ -32,7 +32,7 @@ from mlops_stack.settings import Settings
 from mlops_stack.upgrading import command, record
 from mlops_stack.upgrading.record import Upgrade, UpgradeError
 from mlops_toolchain import kubernetes
-from tests.unit.stack.keeping.conftest import Kubeflow, World, run_to_a_kill
+from tests.integration.keeping.conftest import Kubeflow, World, run_to_a_kill
 
 OLD, NEW = kubernetes.VERSIONS[0], kubernetes.VERSIONS[-1]
 _PREFIX = "urn:pulumi:pr-1::p::"

@@ -19,7 +19,7 @@ from mlops_stack.keeping.errors import ArchiveError, KeepError
 from mlops_stack.keeping.export import backup, kept
 from mlops_stack.keeping.homes import Homes
 from mlops_stack.keeping.objects import Store
-from tests.unit.stack.keeping.conftest import World, run_to_a_kill
+from tests.integration.keeping.conftest import World, run_to_a_kill
 
 _POINTS = 10
 
