@@ -63,8 +63,10 @@ class AwsStack:
         document = yaml.safe_load(before)
         document["config"] |= {f"mlops-platform:{k}": v for k, v in settings.items()}
         self.file.write_text(yaml.safe_dump(document))
-        yield
-        self.file.write_text(before)
+        try:
+            yield
+        finally:
+            self.file.write_text(before)
 
     def up(self) -> None:
         done = self.run("up")
