@@ -11,13 +11,15 @@ from mlops_platform.training_operator import TrainingOperator, TrainingOperatorA
 from mlops_stack import composition, lasting, outputs, settings
 
 config = settings.load()
+if config.layers == "all":
+    # Before anything is registered: what is compiled wrongly changes nothing.
+    settings.check_compiled()
 lasting.protect(ephemeral=config.ephemeral)
 
 infra = composition.infrastructure(config)
 outputs.export(**infra.outputs)
 
 if config.layers == "all":
-    settings.check_compiled()
     cluster, buckets = infra.cluster, infra.buckets
     chosen = composition.components(config)
     expiry, size = config.artifact_expiry_days, config.mlflow_storage_size

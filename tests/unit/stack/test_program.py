@@ -5,9 +5,11 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from mlops_stack import settings
 from mlops_stack.settings import SettingsError
 from tests.unit import recording
 from tests.unit.conftest import CHECKOUT
@@ -232,3 +234,21 @@ def _data(secret: recording.mocks.MockResourceArgs) -> dict[str, object]:
     """Return a Secret's data, unwrapped where the engine marks the whole map as secret."""
     data = secret.inputs["stringData"]
     return data.get("value", data)
+
+
+def test_a_stale_pipeline_is_refused_before_anything_is_registered(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    stale = tmp_path / "pipeline.yaml"
+    stale.write_text("image: docker.io/local/flights:old")
+    monkeypatch.setattr(settings, "COMPILED", stale)
+    registered: list[str] = []
+
+    def register(_: recording.Recorder, args: Any) -> Any:
+        registered.append(args.name)
+        raise AssertionError(args.name)
+
+    monkeypatch.setattr(recording.Recorder, "new_resource", register)
+    with pytest.raises(SettingsError, match="run `make pipeline`"):
+        recording.program({"ephemeral": "true"})
+    assert not registered
