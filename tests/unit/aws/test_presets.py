@@ -77,8 +77,8 @@ def test_another_owner_or_expiry_changes_no_class_of_volumes() -> None:
     # Kubernetes lets neither change in a class that is there.
     assert before.inputs["parameters"]["tagSpecification_1"] == "mlops-platform/stack=unit"
     assert before.inputs["parameters"]["tagSpecification_2"] == "mlops-platform/snapshots=unit"
-    tags = [k for k in before.inputs["parameters"] if k.startswith("tag")]
-    assert tags == ["tagSpecification_1", "tagSpecification_2"]
+    tags = {k for k in before.inputs["parameters"] if k.startswith("tag")}
+    assert tags == {"tagSpecification_1", "tagSpecification_2"}
 
 
 @pytest.mark.parametrize(("ephemeral", "policy"), [("true", "Delete"), ("false", "Retain")])
