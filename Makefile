@@ -1,13 +1,13 @@
 # Thin on purpose: each target calls the program that does the work.
 STACK ?= dev
 FORMAT ?= text
-FLIGHTS ?= 5
+ROWS ?= 5
 WEIGHT ?= 10
 TEMPLATE ?= dev
 
 # What a user gives is data: recipes read it from the environment as "$$GIVEN_NAME", so that
 # neither make nor the shell expands it. A branch's name may hold anything.
-GIVEN := STACK FORMAT BASE MONTHS PARAMETERS FRAMEWORK FLIGHTS VERSION WEIGHT KEEP KEEP_TO TO \
+GIVEN := STACK FORMAT BASE MONTHS PARAMETERS FRAMEWORK ROWS FLIGHTS WORKLOAD VERSION WEIGHT KEEP KEEP_TO TO \
 	RESTORE NAME TTL TEMPLATE PUSH REPLACE KUBERNETES
 $(foreach name,$(GIVEN),$(eval override $(name) := $$(value $(name))))
 $(foreach name,$(GIVEN),$(eval export GIVEN_$(name) := $$(value $(name))))
@@ -46,23 +46,24 @@ preview: ## What `make up` would change [STACK=dev FORMAT=text|markdown|json BAS
 	@$(MAKE) --no-print-directory toolchain-for-preview $(if $(filter text,$(GIVEN_FORMAT)),,>&2)
 	@$(PREVIEW)
 
-run: ## Run the pipeline and follow it [MONTHS=1-3] [PARAMETERS="iterations=200 leaves=15"]
-	@$(STACK_COMMAND) run --stack "$$GIVEN_STACK" --months "$$GIVEN_MONTHS" --parameters "$$GIVEN_PARAMETERS"
+run: ## Run the pipeline and follow it [WORKLOAD=name MONTHS=1-3] [PARAMETERS="iterations=200 leaves=15"]
+	@$(STACK_COMMAND) run --stack "$$GIVEN_STACK" --workload "$$GIVEN_WORKLOAD" --months "$$GIVEN_MONTHS" --parameters "$$GIVEN_PARAMETERS"
 
 train: ## A network, trained on two workers: FRAMEWORK=pytorch|tensorflow [MONTHS=1-3] [PARAMETERS="epochs=8"]
 	@$(STACK_COMMAND) train --stack "$$GIVEN_STACK" --framework "$$GIVEN_FRAMEWORK" --months "$$GIVEN_MONTHS" --parameters "$$GIVEN_PARAMETERS"
 
-predict: ## Real flights, and what each serving engine says of them [STACK=dev FLIGHTS=5]
-	@$(STACK_COMMAND) predict --stack "$$GIVEN_STACK" --flights "$$GIVEN_FLIGHTS"
+# FLIGHTS is the name of ROWS in release 0.1.0.
+predict: ## Real rows, and what each serving engine says of them [STACK=dev ROWS=5]
+	@$(STACK_COMMAND) predict --stack "$$GIVEN_STACK" --workload "$$GIVEN_WORKLOAD" --rows "$${GIVEN_FLIGHTS:-$$GIVEN_ROWS}"
 
-canary: ## A version with a share of the requests, beside the champion: VERSION=2 [WEIGHT=10]
-	@$(STACK_COMMAND) canary --stack "$$GIVEN_STACK" --version "$$GIVEN_VERSION" --weight "$$GIVEN_WEIGHT"
+canary: ## A version with a share of the requests, beside the champion: VERSION=2 [WEIGHT=10 WORKLOAD=name]
+	@$(STACK_COMMAND) canary --stack "$$GIVEN_STACK" --workload "$$GIVEN_WORKLOAD" --version "$$GIVEN_VERSION" --weight "$$GIVEN_WEIGHT"
 
 promote: ## The version that is tried becomes the champion
-	@$(STACK_COMMAND) promote --stack "$$GIVEN_STACK"
+	@$(STACK_COMMAND) promote --stack "$$GIVEN_STACK" --workload "$$GIVEN_WORKLOAD"
 
 rollback: ## End a trial; without one, the champion of before serves again
-	@$(STACK_COMMAND) rollback --stack "$$GIVEN_STACK"
+	@$(STACK_COMMAND) rollback --stack "$$GIVEN_STACK" --workload "$$GIVEN_WORKLOAD"
 
 status: ## Where everything is, and whether it answers [STACK=dev]
 	@$(STACK_COMMAND) status --stack "$$GIVEN_STACK"

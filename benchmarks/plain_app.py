@@ -11,7 +11,7 @@ import pandas as pd
 import uvicorn
 from fastapi import FastAPI, Request
 
-from flight_serving import predictor
+from mlops_serving import predictor
 
 model = predictor.load(predictor.Path(predictor.FOLDER))
 app = FastAPI()

@@ -17,14 +17,14 @@ from typing import Any
 
 import httpx
 
-from flight_rollout import labelled_sample
-from flight_rollout.engine import ModelServer
-from flight_rollout.engines import ENGINES
-from flight_rollout.kubectl import Kubectl
-from flight_rollout.registry import CHAMPION, Registry
+from flight_delay import labelled_sample
+from mlops_platform.serving import rollout
+from mlops_rollout.engine import ModelServer
+from mlops_rollout.engines import ENGINES
+from mlops_rollout.kubectl import Kubectl
+from mlops_rollout.registry import CHAMPION, Registry
 from mlops_stack.pulumi_cli import Stack
 from mlops_toolchain import layout
-from mlops_workloads import rollout
 
 REQUESTS = 600
 _NAMES = {"kserve": "KServe", "seldon": "Seldon"}
@@ -180,7 +180,7 @@ def measure(outputs: dict[str, Any], row: Callable[[str, str, str], None]) -> No
         row: takes a figure, its target and what was measured.
     """
     for server in outputs["model_servers"]:
-        _measure(Serving(outputs, ModelServer(**server)), server["engine"], row)
+        _measure(Serving(outputs, ModelServer.read(server)), server["engine"], row)
 
 
 def _measure(serving: Serving, engine: str, row: Callable[[str, str, str], None]) -> None:

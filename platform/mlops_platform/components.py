@@ -3,13 +3,14 @@
 from typing import Final
 
 from mlops_platform.component import Component
-from mlops_platform.kserve import KServe
-from mlops_platform.kubeflow_pipelines import KubeflowPipelines
-from mlops_platform.kubeflow_pipelines_ui import KubeflowPipelinesUi
-from mlops_platform.mlflow import Mlflow
-from mlops_platform.notebook_controller import NotebookController
-from mlops_platform.seldon_core import SeldonCore
-from mlops_platform.training_operator import TrainingOperator
+from mlops_platform.notebooks.notebook_controller import NotebookController
+from mlops_platform.pipelines.kubeflow_pipelines import KubeflowPipelines
+from mlops_platform.pipelines.kubeflow_pipelines_ui import KubeflowPipelinesUi
+from mlops_platform.serving.kserve import KServe
+from mlops_platform.serving.seldon_core import SeldonCore
+from mlops_platform.serving.serving_gateway import ServingGateway
+from mlops_platform.tracking.mlflow import Mlflow
+from mlops_platform.training.training_operator import TrainingOperator
 
 COMPONENTS: Final[tuple[type[Component], ...]] = (
     Mlflow,
@@ -17,6 +18,7 @@ COMPONENTS: Final[tuple[type[Component], ...]] = (
     KubeflowPipelinesUi,
     KServe,
     SeldonCore,
+    ServingGateway,
     TrainingOperator,
     NotebookController,
 )

@@ -4,12 +4,13 @@ from dataclasses import dataclass
 
 from mlops_infra.buckets import Buckets
 from mlops_infra.cluster import Cluster
-from mlops_platform.kserve import KServe
-from mlops_platform.kubeflow_pipelines import KubeflowPipelines
-from mlops_platform.mlflow import Mlflow
-from mlops_platform.notebook_controller import NotebookController
-from mlops_platform.seldon_core import SeldonCore
-from mlops_platform.training_operator import TrainingOperator
+from mlops_platform.notebooks.notebook_controller import NotebookController
+from mlops_platform.pipelines.kubeflow_pipelines import KubeflowPipelines
+from mlops_platform.serving.kserve import KServe
+from mlops_platform.serving.seldon_core import SeldonCore
+from mlops_platform.serving.serving_gateway import ServingGateway
+from mlops_platform.tracking.mlflow import Mlflow
+from mlops_platform.training.training_operator import TrainingOperator
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +24,7 @@ class Platform:
         pipelines: what runs pipelines.
         kserve: serves models.
         seldon: serves models.
+        gateway: one address a model, where anything serves.
         training: runs distributed trainings.
         notebooks: runs notebooks.
     """
@@ -33,5 +35,6 @@ class Platform:
     pipelines: KubeflowPipelines
     kserve: KServe | None
     seldon: SeldonCore | None
+    gateway: ServingGateway | None
     training: TrainingOperator | None
     notebooks: NotebookController | None

@@ -70,7 +70,8 @@ def main() -> int:
     parser.add_argument(
         "--to", default="", help="folder that a backup goes to; version that an upgrade leads to"
     )
-    parser.add_argument("--flights", default="5", help="how many flights a prediction is of")
+    parser.add_argument("--workload", default="", help="whose model (default: the only one's)")
+    parser.add_argument("--rows", default="5", help="how many rows a prediction is of")
     parser.add_argument("--version", default="", help="registered version that a canary is of")
     parser.add_argument("--weight", default="10", help="its share of the requests in percent")
     parser.add_argument("--push", default="", help="registry that images are pushed to")
@@ -199,7 +200,12 @@ def _run(arguments: argparse.Namespace, stack: "Stack") -> int:
         case "run":
             from mlops_stack.run import run  # noqa: PLC0415
 
-            run(stack, months=arguments.months, assignments=_assignments(arguments))
+            run(
+                stack,
+                workload=arguments.workload,
+                months=arguments.months,
+                assignments=_assignments(arguments),
+            )
         case "train":
             from mlops_stack.train import train  # noqa: PLC0415
 
@@ -212,7 +218,7 @@ def _run(arguments: argparse.Namespace, stack: "Stack") -> int:
         case "predict":
             from mlops_stack.predict import predict  # noqa: PLC0415
 
-            predict(stack, flights=arguments.flights)
+            predict(stack, workload=arguments.workload, rows=arguments.rows)
         case "status":
             from mlops_stack.status import status  # noqa: PLC0415
 
@@ -248,11 +254,16 @@ def _serve(stack: "Stack", arguments: argparse.Namespace) -> None:
     with working_on(stack.name, f"make {arguments.command}"):
         match arguments.command:
             case "canary":
-                canary(stack, version=arguments.version, weight=arguments.weight)
+                canary(
+                    stack,
+                    workload=arguments.workload,
+                    version=arguments.version,
+                    weight=arguments.weight,
+                )
             case "promote":
-                promote(stack)
+                promote(stack, workload=arguments.workload)
             case _:
-                rollback(stack)
+                rollback(stack, workload=arguments.workload)
 
 
 def _read_anew(stack: "Stack", command: str) -> None:

@@ -5,13 +5,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from flight_delay.dataset import DatasetError
-from flight_rollout import promotion
-from flight_rollout import rollout as rolling
-from flight_rollout.engine import ModelServer
-from flight_rollout.errors import ServingError
-from flight_rollout.promotion import Decide, Decision
-from flight_rollout.registry import (
+from mlops_platform.serving import rollout
+from mlops_rollout import promotion
+from mlops_rollout.engine import ModelServer
+from mlops_rollout.errors import ServingError
+from mlops_rollout.promotion import Decide, Decision
+from mlops_rollout.registry import (
     CHALLENGER,
     CHAMPION,
     PREVIOUS,
@@ -19,12 +18,13 @@ from flight_rollout.registry import (
     Registry,
     RegistryError,
 )
-from flight_rollout.rollout import Served
-from mlops_stack import report
+from mlops_rollout.rollout import Served
+from mlops_rollout.sample import SampleError
+from mlops_stack import report, workload_choice
 from mlops_stack.pulumi_cli import PulumiError, Stack
 from mlops_stack.serving import TITLES
 from mlops_stack.serving import outputs as serving_outputs
-from mlops_workloads import rollout
+from mlops_workloads.commands import WorkloadCommands
 
 
 class CanaryError(PulumiError):
@@ -33,24 +33,27 @@ class CanaryError(PulumiError):
 
 @dataclass(frozen=True, kw_only=True)
 class Serving:
-    """A stack that serves.
+    """A workload of a stack that serves.
 
     Attributes:
+        workload: the workload.
         registry: what MLflow says of its model.
         servers: what serves it.
         kubeconfig: of its cluster.
     """
 
+    workload: WorkloadCommands
     registry: Registry
     servers: list[ModelServer]
     kubeconfig: str
 
 
-def canary(stack: Stack, *, version: str, weight: str) -> None:
+def canary(stack: Stack, *, workload: str, version: str, weight: str) -> None:
     """Let a version have a share of the requests, beside the champion.
 
     Args:
         stack: the stack, which is up and serves.
+        workload: its workload, as the user wrote it; empty for the only one.
         version: a registered version; empty for the one that is tried already.
         weight: its share in percent, as the user wrote it.
 
@@ -71,7 +74,7 @@ def canary(stack: Stack, *, version: str, weight: str) -> None:
         return decided[0]
 
     with _explained():
-        serving = _serving(stack)
+        serving = _serving(stack, workload)
         # Refused before anything waits for another rollout.
         number = _chosen(serving, version).version.number
         with report.phase(f"version {number} with {share} % of the requests"):
@@ -79,22 +82,27 @@ def canary(stack: Stack, *, version: str, weight: str) -> None:
     tried, champion = decided[0].challenger, decided[0].champion.version.number
     _show(served)
     report.plain("Next:")
+    words = f"{stack.make_argument}{workload_choice.make_argument(serving.workload)}"
     report.table(
         [
             (
-                f"make promote{stack.make_argument}",
+                f"make promote{words}",
                 f"version {tried.version.number if tried else number} becomes the champion",
             ),
             (
-                f"make rollback{stack.make_argument}",
+                f"make rollback{words}",
                 f"version {champion} serves alone",
             ),
         ]
     )
 
 
-def promote(stack: Stack) -> None:
+def promote(stack: Stack, *, workload: str) -> None:
     """Let the version that is tried become the champion, with all requests.
+
+    Args:
+        stack: the stack, which is up and serves.
+        workload: its workload, as the user wrote it; empty for the only one.
 
     Raises:
         CanaryError: none is tried, or it does not serve any more.
@@ -111,14 +119,18 @@ def promote(stack: Stack) -> None:
         raise CanaryError("no version is tried; `make canary VERSION=… WEIGHT=10` begins it")
 
     with _explained():
-        serving = _serving(stack)
+        serving = _serving(stack, workload)
         with report.phase("the version that is tried, with all requests"):
             served = _served(serving, decide)
     _show(served)
 
 
-def rollback(stack: Stack) -> None:
+def rollback(stack: Stack, *, workload: str) -> None:
     """End a trial; without one, let the champion of before serve again.
+
+    Args:
+        stack: the stack, which is up and serves.
+        workload: its workload, as the user wrote it; empty for the only one.
 
     Raises:
         CanaryError: nothing is tried and there was no champion before, or it does not serve.
@@ -139,7 +151,7 @@ def rollback(stack: Stack) -> None:
         return Decision(champion=back)
 
     with _explained():
-        serving = _serving(stack)
+        serving = _serving(stack, workload)
         with report.phase("the version of before, with all requests"):
             served = _served(serving, decide)
     _show(served)
@@ -150,15 +162,22 @@ def _explained() -> Iterator[None]:
     """Tell what a rollout says in the words of the commands."""
     try:
         yield
-    except (ServingError, RegistryError, DatasetError) as error:
+    except (ServingError, RegistryError, SampleError) as error:
         raise CanaryError(f"{error}\n  what served before serves on") from error
 
 
-def _serving(stack: Stack) -> Serving:
+def _serving(stack: Stack, workload: str) -> Serving:
+    chosen = workload_choice.choose(workload)
     outputs = serving_outputs(stack)
+    has = outputs.workload(chosen.NAME)
+    if not has.model_servers:
+        raise CanaryError(
+            f"stack {stack.name} does not serve {chosen.NAME}; `make up` brings it up"
+        )
     return Serving(
-        registry=Registry(outputs.mlflow_url, outputs.model_name),
-        servers=[ModelServer(**each) for each in outputs.model_servers],
+        workload=chosen,
+        registry=Registry(outputs.mlflow_url, has.model_name),
+        servers=[ModelServer.read(each) for each in has.model_servers],
         kubeconfig=outputs.kubeconfig,
     )
 
@@ -199,7 +218,7 @@ def _served(serving: Serving, decide: Decide) -> list[Served]:
         registry=serving.registry,
         servers=serving.servers,
         access=rollout.access(serving.kubeconfig),
-        sample=rollout.sample,
+        sample=serving.workload.sample,
         say=_say,
     )
 
@@ -214,7 +233,7 @@ def _show(served: Sequence[Served]) -> None:
         (
             TITLES[each.engine],
             f"version {each.version} with {each.percent} % of the requests, "
-            f"ROC AUC {each.roc_auc:.3f} on {rolling.FLIGHTS} flights",
+            f"ROC AUC {each.roc_auc:.3f} on {each.rows} labelled rows",
         )
         for each in served
     ]

@@ -9,14 +9,16 @@ from mlops_infra.provision import Infra, image_names, provision
 from mlops_infra.stack_identity import StackIdentity
 from mlops_platform.component import Component
 from mlops_platform.components import COMPONENTS
-from mlops_platform.kserve import KServe
-from mlops_platform.kubeflow_pipelines_ui import KubeflowPipelinesUi
-from mlops_platform.notebook_controller import NotebookController
-from mlops_platform.seldon_core import SeldonCore
-from mlops_platform.training_operator import TrainingOperator
+from mlops_platform.notebooks.notebook_controller import NotebookController
+from mlops_platform.pipelines.kubeflow_pipelines_ui import KubeflowPipelinesUi
+from mlops_platform.serving.kserve import KServe
+from mlops_platform.serving.seldon_core import SeldonCore
+from mlops_platform.serving.serving_gateway import ServingGateway
+from mlops_platform.training.training_operator import TrainingOperator
 from mlops_stack import ownership, settings
 from mlops_stack.settings import Settings
 from mlops_workloads.flight_delay_workload import FlightDelay, FlightDelayArgs
+from mlops_workloads.workload import Workload
 
 
 def components(config: Settings) -> frozenset[type[Component]]:
@@ -27,6 +29,7 @@ def components(config: Settings) -> frozenset[type[Component]]:
         SeldonCore: config.serving_engines not in ("seldon", "both"),
         TrainingOperator: not config.training_operator,
         NotebookController: not config.notebooks,
+        ServingGateway: config.serving_engines == "none",
     }
     return frozenset(each for each in COMPONENTS if not left_out.get(each))
 
@@ -34,7 +37,8 @@ def components(config: Settings) -> frozenset[type[Component]]:
 def parts(config: Settings) -> tuple[type[Part], ...]:
     """Return all that a stack with its platform runs: components and what workloads add."""
     chosen = components(config)
-    return (*(each for each in COMPONENTS if each in chosen), *FlightDelay.parts(chosen))
+    added = (part for each in workloads(config) for part in each.parts(chosen))
+    return tuple(dict.fromkeys((*(each for each in COMPONENTS if each in chosen), *added)))
 
 
 def images(config: Settings) -> tuple[str, ...]:
@@ -42,17 +46,19 @@ def images(config: Settings) -> tuple[str, ...]:
     return image_names(config.cluster_provider, parts(config))
 
 
-def flights(config: Settings) -> FlightDelay:
-    """Return the flight-delay workload as a stack's settings have it."""
-    return FlightDelay(
-        FlightDelayArgs(
-            training_months=config.training_months,
-            model_name=config.model_name,
-            schedule=config.pipeline_schedule,
-            run=config.pipeline_run,
-            log_rate=float(config.prediction_log_rate),
-            notebook_size=config.notebook_storage_size,
-        )
+def workloads(config: Settings) -> tuple[Workload, ...]:
+    """Return all workloads as a stack's settings have them, one entry each."""
+    return (
+        FlightDelay(
+            FlightDelayArgs(
+                training_months=config.training_months,
+                model_name=config.model_name,
+                schedule=config.pipeline_schedule,
+                run=config.pipeline_run,
+                log_rate=float(config.prediction_log_rate),
+                notebook_size=config.notebook_storage_size,
+            )
+        ),
     )
 
 

@@ -12,12 +12,57 @@ import pulumi
 from mlops_infra.endpoint import Endpoint
 
 # Read from the database.
+_WORKLOAD_IN_0_1_0: Final = "flight-delay"
 _EXPERIMENTS: Final = "/apis/v2beta1/experiments?page_size=1"
 
 
 @dataclass(frozen=True, kw_only=True)
-class StackOutputs:
+class WorkloadOutputs:
+    """What a stack says of a workload. A field without a value belongs to what is not there.
+
+    Attributes:
+        model_servers: what serves, as `mlops_rollout.engine.ModelServer` has it.
+        kserve_url: the model's address on KServe.
+        seldon_url: the model's address on Seldon.
+        training_jobs: namespace and templates of trainings.
+        model_name: registered model.
+        model_version: version that the update's run has made champion.
+        model_run: MLflow's run of that version.
+        model_metrics: its metrics by name.
+        pipeline_id: id of the uploaded pipeline.
+        pipeline_version: name of its version.
+        pipeline_version_id: id of its version.
+        pipeline_data: the parameters that every run is given.
+        pipeline_run: the run that the update waited for.
+        pipeline_seconds: how long that took.
+    """
+
+    model_servers: Sequence[Mapping[str, Any]] = ()
+    kserve_url: str = ""
+    seldon_url: str = ""
+    training_jobs: Mapping[str, Any] = field(default_factory=dict)
+    model_name: str = ""
+    model_version: str = ""
+    model_run: str = ""
+    model_metrics: Mapping[str, float] = field(default_factory=dict)
+    pipeline_id: str = ""
+    pipeline_version: str = ""
+    pipeline_version_id: str = ""
+    pipeline_data: Mapping[str, str] = field(default_factory=dict)
+    pipeline_run: str = ""
+    pipeline_seconds: float = 0
+
+    def model_url(self, engine: str) -> str:
+        """Return the model's address on an engine; empty where that does not serve."""
+        return {"kserve": self.kserve_url, "seldon": self.seldon_url}[engine]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StackOutputs(WorkloadOutputs):
     """What a stack says of itself. A field without a value belongs to a part that is not there.
+
+    The fields of a workload stand for the only one of stacks up to release 0.1.0, and for the
+    first one of later stacks, for those who read them by these names. `workload` knows all.
 
     Attributes:
         kubeconfig: text of an administrator's kubeconfig.
@@ -34,25 +79,12 @@ class StackOutputs:
         kubeflow_url: address of Kubeflow Pipelines' API.
         kubeflow_ui_url: address of its UI.
         gateway_url: address of the serving gateway.
-        model_servers: what serves, as `flight_rollout.engine.ModelServer` has it.
-        kserve_url: the model's address on KServe.
-        seldon_url: the model's address on Seldon.
         kserve_namespace: namespace of KServe's servers.
         seldon_namespace: namespace of Seldon's servers.
         notebook_url: address of the notebook with its token.
         notebook_address: address of the notebook without it.
         training_namespace: namespace of trainings.
-        training_jobs: namespace and templates of trainings.
-        model_name: registered model.
-        model_version: version that the update's run has made champion.
-        model_run: MLflow's run of that version.
-        model_metrics: its metrics by name.
-        pipeline_id: id of the uploaded pipeline.
-        pipeline_version: name of its version.
-        pipeline_version_id: id of its version.
-        pipeline_data: the parameters that every run is given.
-        pipeline_run: the run that the update waited for.
-        pipeline_seconds: how long that took.
+        workloads: what each workload has, by its name, as the fields of `WorkloadOutputs`.
         services: what further components offer, each as the fields of an `Endpoint`.
     """
 
@@ -70,25 +102,12 @@ class StackOutputs:
     kubeflow_url: str = ""
     kubeflow_ui_url: str = ""
     gateway_url: str = ""
-    model_servers: Sequence[Mapping[str, Any]] = ()
-    kserve_url: str = ""
-    seldon_url: str = ""
     kserve_namespace: str = ""
     seldon_namespace: str = ""
     notebook_url: str = field(default="", repr=False)
     notebook_address: str = ""
     training_namespace: str = ""
-    training_jobs: Mapping[str, Any] = field(default_factory=dict)
-    model_name: str = ""
-    model_version: str = ""
-    model_run: str = ""
-    model_metrics: Mapping[str, float] = field(default_factory=dict)
-    pipeline_id: str = ""
-    pipeline_version: str = ""
-    pipeline_version_id: str = ""
-    pipeline_data: Mapping[str, str] = field(default_factory=dict)
-    pipeline_run: str = ""
-    pipeline_seconds: float = 0
+    workloads: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     services: Sequence[Mapping[str, Any]] = ()
 
     @classmethod
@@ -132,12 +151,22 @@ class StackOutputs:
             *(Endpoint(**each) for each in self.services),
         )
 
+    def workload(self, name: str) -> WorkloadOutputs:
+        """Return what a workload has; nothing for one that is not up.
+
+        Args:
+            name: its name.
+        """
+        known = {each.name for each in fields(WorkloadOutputs)}
+        found = self.workloads.get(name)
+        if found is None:
+            # Release 0.1.0 had one workload, and wrote its name nowhere.
+            only = not self.workloads and name == _WORKLOAD_IN_0_1_0
+            found = {each: getattr(self, each) for each in known} if only else {}
+        return WorkloadOutputs(**{key: v for key, v in found.items() if key in known and v})
+
     def _store(self) -> Endpoint:
         return Endpoint(name="S3", url=self.s3_url, absent="-")
-
-    def model_url(self, engine: str) -> str:
-        """Return the model's address on an engine; empty where that does not serve."""
-        return {"kserve": self.kserve_url, "seldon": self.seldon_url}[engine]
 
 
 NAMES: Final = frozenset(each.name for each in fields(StackOutputs))
@@ -156,3 +185,18 @@ def export(**values: Any) -> None:
         raise TypeError(f"StackOutputs has no {', '.join(unknown)}")
     for name, value in values.items():
         pulumi.export(name, value)
+
+
+def of_workloads(deployed: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the outputs of workloads: each under its name, and the first one's as the stack's own.
+
+    Args:
+        deployed: what each workload's `deploy` gave, by its name.
+    """
+    known = {each.name for each in fields(WorkloadOutputs)}
+    first = next(iter(deployed.values()), {})
+    named = {
+        name: {key: value for key, value in told.items() if key in known}
+        for name, told in deployed.items()
+    }
+    return {**first, "workloads": named}

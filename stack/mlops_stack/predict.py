@@ -1,4 +1,4 @@
-"""`make predict`: real flights, what each serving engine says of them, and what happened."""
+"""`make predict`: real rows, what each serving engine says of them, and what happened."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -7,20 +7,17 @@ from typing import Final
 
 import httpx
 
-from flight_rollout import labelled_sample
-from flight_rollout.engine import Answer
-from flight_rollout.engines import ENGINES
-from flight_rollout.labelled_sample import Sample
 from mlops_infra import direct
-from mlops_stack import report
-from mlops_stack.outputs import StackOutputs
+from mlops_rollout.engine import Answer, ModelServer
+from mlops_rollout.engines import ENGINES
+from mlops_rollout.sample import Sample, SampleError
+from mlops_stack import report, workload_choice
+from mlops_stack.outputs import WorkloadOutputs
 from mlops_stack.pulumi_cli import PulumiError, Stack
 from mlops_stack.serving import TITLES
 from mlops_stack.serving import outputs as serving_outputs
-from mlops_toolchain import layout
+from mlops_workloads.commands import WorkloadCommands
 
-# A month that the pipeline neither trains on nor evaluates with, as it stands.
-_MONTH: Final = 6
 _MOST: Final = 1000
 _TIMEOUT_SECONDS: Final = 30
 
@@ -30,11 +27,11 @@ class PredictError(PulumiError):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Said:
-    """What the engines say of some flights.
+class Predictions:
+    """What the engines say of some rows.
 
     Attributes:
-        sample: the flights.
+        sample: the rows.
         answers: the answers, by engine.
     """
 
@@ -42,43 +39,56 @@ class Said:
     answers: Mapping[str, Answer]
 
 
-def predict(stack: Stack, *, flights: str = "5") -> None:
-    """Ask every engine that serves for the same flights, and print the answers side by side.
+def predict(stack: Stack, *, workload: str = "", rows: str = "5") -> None:
+    """Ask every engine that serves for the same rows, and print the answers side by side.
 
     Args:
         stack: the stack, which is up.
-        flights: how many flights, as the user wrote it.
+        workload: whose model, as the user wrote it; empty for the only one.
+        rows: how many rows, as the user wrote it.
 
     Raises:
         PredictError: the number is none, or an engine does not answer.
         PulumiError: the stack is not up, or serves nothing.
     """
     # More digits than Python turns into a number are none.
-    if not re.fullmatch(r"[0-9]{1,9}", flights) or not 1 <= int(flights) <= _MOST:
-        raise PredictError(f"FLIGHTS={flights} is no number from 1 to {_MOST}")
-    outputs = serving_outputs(stack)
-    for line in lines(ask(outputs, int(flights))):
+    if not re.fullmatch(r"[0-9]{1,9}", rows) or not 1 <= int(rows) <= _MOST:
+        raise PredictError(f"ROWS={rows} is no number from 1 to {_MOST}")
+    chosen = workload_choice.choose(workload)
+    has = serving_outputs(stack).workload(chosen.NAME)
+    for line in lines(chosen, ask(chosen, has, int(rows))):
         report.plain(line)
 
 
-def ask(outputs: StackOutputs, flights: int, *, engines: Iterable[str] = ENGINES) -> Said:
-    """Return what each engine of a stack says of some flights.
+def ask(
+    workload: WorkloadCommands,
+    has: WorkloadOutputs,
+    rows: int,
+    *,
+    engines: Iterable[str] = ENGINES,
+) -> Predictions:
+    """Return what each engine of a stack says of some rows.
 
     Args:
-        outputs: the stack's outputs.
-        flights: how many.
+        workload: whose model.
+        has: what the stack has of it.
+        rows: how many.
         engines: which ones; those that the stack does not have are left out.
 
     Raises:
         PredictError: an engine does not answer, or with less than it was asked for.
     """
-    sample = labelled_sample.read(str(layout.dataset_dir()), month=_MONTH, flights=flights)
+    try:
+        sample = workload.sample(rows)
+    except SampleError as error:
+        raise PredictError(str(error)) from error
+    names = {each["engine"]: ModelServer.read(each).name for each in has.model_servers}
     answers = {}
     for name in engines:
-        engine, url = ENGINES[name], outputs.model_url(name)
+        engine, url = ENGINES[name], has.model_url(name)
         if not url:
             continue
-        path, body = engine.request(sample.rows)
+        path, body = engine.request(names[name], sample.rows)
         try:
             with direct.client(timeout=_TIMEOUT_SECONDS) as client:
                 found = client.post(f"{url}/{path}", json=body)
@@ -88,26 +98,25 @@ def ask(outputs: StackOutputs, flights: int, *, engines: Iterable[str] = ENGINES
             raise PredictError(
                 f"{TITLES[name]} does not answer at {url}: {error}; `make up` mends it"
             ) from error
-        if len(answers[name].probabilities) != flights:
-            raise PredictError(f"{TITLES[name]} answers {flights} flights with {found.text[:200]}")
-    return Said(sample=sample, answers=answers)
+        if len(answers[name].probabilities) != rows:
+            raise PredictError(f"{TITLES[name]} answers {rows} rows with {found.text[:200]}")
+    return Predictions(sample=sample, answers=answers)
 
 
-def lines(said: Said) -> list[str]:
-    """Return a table: a line a flight, a column an engine."""
-    engines = [f"{TITLES[name]} v{it.version}" for name, it in said.answers.items()]
-    table = [["flight", "departs", *engines, "was"]]
-    for number, (row, late) in enumerate(zip(said.sample.rows, said.sample.late, strict=True)):
-        minutes = int(row["scheduled_departure_minute"])
+def lines(workload: WorkloadCommands, predictions: Predictions) -> list[str]:
+    """Return a table: a line a row, a column an engine."""
+    sample, answers = predictions.sample, predictions.answers
+    engines = [f"{TITLES[name]} v{it.version}" for name, it in answers.items()]
+    table = [[*workload.headings(), *engines, "was"]]
+    for number, (row, label) in enumerate(zip(sample.rows, sample.labels, strict=True)):
         table.append(
             [
-                f"{row['carrier']} {row['origin']}-{row['dest']}",
-                f"{minutes // 60:02}:{minutes % 60:02}",
-                *(f"{answer.probabilities[number]:.3f}" for answer in said.answers.values()),
-                "late" if late else "on time",
+                *workload.cells(number + 1, row),
+                *(f"{answer.probabilities[number]:.3f}" for answer in answers.values()),
+                workload.outcome(label=label),
             ]
         )
-    return ["chance of arriving late, flights of June 2013", *_columns(table)]
+    return [workload.TITLE, *_columns(table)]
 
 
 def _columns(table: Sequence[Sequence[str]]) -> list[str]:

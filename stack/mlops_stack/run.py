@@ -2,22 +2,20 @@
 
 import sys
 import time
+from dataclasses import dataclass
 from typing import Any, Final
 
-from flight_delay import months as splits
-from flight_delay.months import MonthsError
-from flight_pipeline.parameters import ParametersError, validate
-from flight_pipeline.settings import NAME
-from flight_rollout.registry import CHAMPION, Registered, Registry, RegistryError
-from mlops_stack import report, tracked
-from mlops_stack.outputs import StackOutputs
+from mlops_platform.pipelines import step_logs
+from mlops_platform.pipelines.pipeline_runs import RunFailedError, run_to_end
+from mlops_platform.pipelines.pipelines_api import PipelinesApi, PipelinesApiError
+from mlops_rollout.registry import CHAMPION, Registered, Registry, RegistryError
+from mlops_stack import report, tracked, workload_choice
+from mlops_stack.outputs import StackOutputs, WorkloadOutputs
 from mlops_stack.parameters import parse
 from mlops_stack.pulumi_cli import PulumiError, Stack
 from mlops_stack.tracked import Tracked
 from mlops_stack.train import jobs_of
-from mlops_workloads import step_logs
-from mlops_workloads.pipeline_runs import RunFailedError, run_to_end
-from mlops_workloads.pipelines_api import PipelinesApi, PipelinesApiError
+from mlops_workloads.commands import ParametersError, WorkloadCommands
 
 _INTERRUPTED: Final = 130
 
@@ -26,7 +24,24 @@ class RunError(PulumiError):
     """A run was not started or did not succeed; the message says why and what to do."""
 
 
-def run(stack: Stack, *, months: str, assignments: list[str]) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """Whose pipeline runs where.
+
+    Attributes:
+        stack: the stack, which is up.
+        outputs: what it says of itself.
+        workload: the workload.
+        has: what the stack has of it.
+    """
+
+    stack: Stack
+    outputs: StackOutputs
+    workload: WorkloadCommands
+    has: WorkloadOutputs
+
+
+def run(stack: Stack, *, workload: str = "", months: str, assignments: list[str]) -> None:
     """Start a run, show its steps as they go, and end with its model beside the champion.
 
     A run with the same parameters that goes on is followed, instead of a second one. One that is no
@@ -34,7 +49,8 @@ def run(stack: Stack, *, months: str, assignments: list[str]) -> None:
 
     Args:
         stack: the stack, which is up.
-        months: training months; empty for the pipeline's own.
+        workload: whose pipeline, as the user wrote it; empty for the only one.
+        months: value of the parameter `training_months`; empty for the pipeline's own.
         assignments: further parameters as NAME=VALUE, values as JSON or plain text.
 
     Raises:
@@ -42,34 +58,38 @@ def run(stack: Stack, *, months: str, assignments: list[str]) -> None:
         RunError: a parameter is wrong, or the run failed.
         TrainError: the parameters want a training operator, and there is none.
     """
+    chosen = workload_choice.choose(workload)
     outputs = StackOutputs.read(stack.outputs() if stack.exists() else {})
+    has = outputs.workload(chosen.NAME)
     if outputs.kubeconfig and stack.settings().layers != "all":
         raise PulumiError(f"stack {stack.name} has no pipelines: its layers are infra alone")
-    if not outputs.pipeline_version_id:
+    if not has.pipeline_version_id:
         raise PulumiError(f"stack {stack.name} is not up; run `make up STACK={stack.name}`")
-    given = {"model_name": outputs.model_name, **parse(assignments)}
+    target = Target(stack=stack, outputs=outputs, workload=chosen, has=has)
+    given = {"model_name": has.model_name, **parse(assignments)}
     if months:
         given["training_months"] = months
     try:
-        parameters = {**outputs.pipeline_data, **validate(given)}
-        if parameters["trainer"] != "sklearn":
-            jobs_of(stack, outputs)
+        parameters = {**has.pipeline_data, **chosen.parameters(given)}
+        if parameters.get("trainer", "sklearn") != "sklearn":
+            jobs_of(stack, has)
         registry = Registry(outputs.mlflow_url, parameters["model_name"])
         champion = registry.by_alias(CHAMPION)
-        unfair = _unfair(registry, champion, parameters["evaluation_month"])
+        unfair = _unfair(target, registry, champion, parameters)
         if unfair:
             report.plain(f"! {unfair}")
-        run_id = _followed(stack, outputs, parameters)
+        run_id = _followed(target, parameters)
         found = _evaluation(
-            outputs, run_id, parameters, champion=champion.version.number if champion else ""
+            target, run_id, parameters, champion=champion.version.number if champion else ""
         )
     except (ParametersError, PipelinesApiError, RegistryError, RunFailedError) as error:
         raise RunError(_with_link(str(error), outputs)) from error
     _show(outputs, run_id, parameters, found, unfair)
 
 
-def _followed(stack: Stack, outputs: StackOutputs, parameters: dict[str, Any]) -> str:
-    name = f"{NAME} {time.strftime('%Y-%m-%d %H:%M:%S', time.gmtime())}"
+def _followed(target: Target, parameters: dict[str, Any]) -> str:
+    outputs, has, pipeline = target.outputs, target.has, target.workload.NAME
+    name = f"{pipeline} {time.strftime('%Y-%m-%d %H:%M:%S', time.gmtime())}"
     followed: list[str] = []
 
     def begun(run: str, resumed: bool) -> None:
@@ -80,13 +100,13 @@ def _followed(stack: Stack, outputs: StackOutputs, parameters: dict[str, Any]) -
             )
 
     try:
-        with report.phase(f"run {name}, months {parameters['training_months']}"):
+        with report.phase(f"run {name}{_months(parameters)}"):
             return run_to_end(
                 PipelinesApi(outputs.kubeflow_url),
                 name=name,
-                experiment=NAME,
-                pipeline=outputs.pipeline_id,
-                version=outputs.pipeline_version_id,
+                experiment=pipeline,
+                pipeline=has.pipeline_id,
+                version=has.pipeline_version_id,
                 parameters=parameters,
                 logs=step_logs.reader(outputs.kubeconfig),
                 say=lambda line: report.plain(f"  {line}"),
@@ -94,7 +114,7 @@ def _followed(stack: Stack, outputs: StackOutputs, parameters: dict[str, Any]) -
                 begun=begun,
             )
     except KeyboardInterrupt:
-        report.error(_interrupted(stack, outputs, followed))
+        report.error(_interrupted(target.stack, outputs, followed))
         sys.exit(_INTERRUPTED)
 
 
@@ -111,35 +131,32 @@ def _interrupted(stack: Stack, outputs: StackOutputs, followed: list[str]) -> st
     )
 
 
-def _unfair(registry: Registry, champion: Registered | None, month: int) -> str:
-    """Return what is wrong with the month that models are compared on, or nothing."""
+def _months(parameters: dict[str, Any]) -> str:
+    months = parameters.get("training_months", "")
+    return f", months {months}" if months else ""
+
+
+def _unfair(
+    target: Target, registry: Registry, champion: Registered | None, parameters: dict[str, Any]
+) -> str:
+    """Return what is wrong with comparing a model with the champion, or nothing."""
     if champion is None:
         return ""
-    trained = registry.parameters(champion).get("train_months", "")
-    try:
-        known = month in splits.parse(trained).train
-    except MonthsError:
-        return ""
-    if not known:
-        return ""
-    return (
-        f"month {month} evaluates, and the champion, version {champion.version.number}, was "
-        f"trained on months {trained}: it knows these flights, and is hard to beat on them"
-    )
+    problem = target.workload.unfair(registry.parameters(champion), parameters)
+    return f"champion, version {champion.version.number}: {problem}" if problem else ""
 
 
 def _evaluation(
-    outputs: StackOutputs, run_id: str, parameters: dict[str, Any], *, champion: str
+    target: Target, run_id: str, parameters: dict[str, Any], *, champion: str
 ) -> Tracked | None:
     """Return the model that a run evaluated, or whose evaluation it reused.
 
     A reused one is of an earlier run with the same parameters, against the champion that there was
     when this one began. It may have been evaluated against another since; then it is not known.
     """
+    outputs, has = target.outputs, target.has
     evaluated = [run_id]
-    evaluated += PipelinesApi(outputs.kubeflow_url).equal_runs(
-        outputs.pipeline_version_id, parameters
-    )
+    evaluated += PipelinesApi(outputs.kubeflow_url).equal_runs(has.pipeline_version_id, parameters)
     for run in dict.fromkeys(evaluated):
         found = tracked.find(
             outputs.mlflow_url,
@@ -165,7 +182,7 @@ def _show(
         rows.append(("Metrics", found.headline()))
         before = tags.get("champion_version")
         verdict = "promoted" if tags.get("better_than_champion") == "true" else "not promoted"
-        percent = parameters["canary_percent"]
+        percent = parameters.get("canary_percent", 0)
         if verdict == "promoted" and before and percent and outputs.gateway_url:
             verdict = f"tried with {percent} % of the requests (`make promote`, `make rollback`)"
         against = (

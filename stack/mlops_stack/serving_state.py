@@ -3,21 +3,22 @@
 from collections.abc import Callable
 from functools import partial
 
-from flight_delay.dataset import DatasetError
-from flight_rollout import promotion
-from flight_rollout.engine import ModelServer
-from flight_rollout.engines import ENGINES
-from flight_rollout.errors import ServingError
-from flight_rollout.kubectl import Access
-from flight_rollout.registry import CHAMPION, Registry, RegistryError
-from mlops_stack import report
-from mlops_stack.outputs import StackOutputs
+from mlops_platform.serving import rollout
+from mlops_rollout import promotion
+from mlops_rollout.engine import ModelServer
+from mlops_rollout.engines import ENGINES
+from mlops_rollout.errors import ServingError
+from mlops_rollout.kubectl import Access
+from mlops_rollout.registry import CHAMPION, Registry, RegistryError
+from mlops_rollout.sample import SampleError
+from mlops_stack import report, workload_choice
+from mlops_stack.outputs import StackOutputs, WorkloadOutputs
 from mlops_stack.predict import PredictError, ask
 from mlops_stack.pulumi_cli import PulumiError
 from mlops_stack.serving import TITLES
-from mlops_workloads import rollout
+from mlops_workloads.commands import WorkloadCommands
 
-_PROBLEMS = (DatasetError, PredictError, RegistryError, ServingError)
+_PROBLEMS = (PredictError, RegistryError, SampleError, ServingError)
 
 
 class RepairError(PulumiError):
@@ -29,14 +30,20 @@ def probes(outputs: StackOutputs) -> dict[str, Callable[[], str | None]]:
 
     Args:
         outputs: the stack's outputs, secrets included.
+
+    Returns:
+        What asks, by engine and, where there are more than one, by workload.
     """
-    found: dict[str, Callable[[], str | None]] = {
-        TITLES[name]: partial(_predicts, outputs, name)
-        for name in ENGINES
-        if outputs.model_url(name)
-    }
-    if found:
-        found["Serving"] = partial(_agrees, outputs)
+    found: dict[str, Callable[[], str | None]] = {}
+    workloads = workload_choice.all_of(outputs)
+    for commands, has in workloads:
+        of = f" of {commands.NAME}" if len(workloads) > 1 else ""
+        engines = [name for name in ENGINES if has.model_url(name)]
+        found |= {
+            f"{TITLES[each]}{of}": partial(_predicts, commands, has, each) for each in engines
+        }
+        if engines:
+            found[f"Serving{of}"] = partial(_agrees, outputs, has)
     return found
 
 
@@ -49,8 +56,14 @@ def repair(outputs: StackOutputs) -> None:
     Raises:
         RepairError: it does not serve.
     """
+    for commands, has in workload_choice.all_of(outputs):
+        if has.model_servers:
+            _repair(outputs, commands, has)
+
+
+def _repair(outputs: StackOutputs, commands: WorkloadCommands, has: WorkloadOutputs) -> None:
     try:
-        registry, servers, access = _of(outputs)
+        registry, servers, access = _of(outputs, has)
         # A stack whose first run is yet to come serves nothing.
         if registry.by_alias(CHAMPION) is None:
             return
@@ -59,40 +72,40 @@ def repair(outputs: StackOutputs) -> None:
             return
         for line in found:
             _say(line)
-        with report.phase("what serves, as MLflow's registry says"):
+        with report.phase(f"what serves of {has.model_name}, as MLflow's registry says"):
             promotion.serve(
                 lambda _completed: promotion.registered(registry, _say),
                 registry=registry,
                 servers=servers,
                 access=access,
-                sample=rollout.sample,
+                sample=commands.sample,
                 say=_say,
             )
     except _PROBLEMS as error:
         raise RepairError(f"{error}\n  `make up` tries it again") from error
 
 
-def _predicts(outputs: StackOutputs, engine: str) -> str | None:
+def _predicts(commands: WorkloadCommands, has: WorkloadOutputs, engine: str) -> str | None:
     try:
-        ask(outputs, 1, engines=(engine,))
+        ask(commands, has, 1, engines=(engine,))
     except _PROBLEMS as error:
         return str(error).removeprefix(f"{TITLES[engine]} ")
     return None
 
 
-def _agrees(outputs: StackOutputs) -> str | None:
+def _agrees(outputs: StackOutputs, has: WorkloadOutputs) -> str | None:
     try:
-        registry, servers, access = _of(outputs)
+        registry, servers, access = _of(outputs, has)
         found = promotion.differences(registry, servers, access=access, say=_say)
     except _PROBLEMS as error:
         return f"cannot be compared with the registry: {error}"
     return f"{'; '.join(found)}; `make up` mends it" if found else None
 
 
-def _of(outputs: StackOutputs) -> tuple[Registry, list[ModelServer], Access]:
+def _of(outputs: StackOutputs, has: WorkloadOutputs) -> tuple[Registry, list[ModelServer], Access]:
     return (
-        Registry(outputs.mlflow_url, outputs.model_name),
-        [ModelServer(**each) for each in outputs.model_servers],
+        Registry(outputs.mlflow_url, has.model_name),
+        [ModelServer.read(each) for each in has.model_servers],
         rollout.access(outputs.kubeconfig),
     )
 

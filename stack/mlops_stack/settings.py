@@ -327,10 +327,14 @@ def load() -> Settings:
     """Return the settings of the running stack.
 
     Raises:
-        SettingsError: see `parse`.
+        SettingsError: see `parse` and `check_compiled`.
     """
     check_stack_name(pulumi.get_stack())
-    return parse({key: v for key, v in _configuration().items() if key not in COMMAND_KEYS})
+    found = parse({key: v for key, v in _configuration().items() if key not in COMMAND_KEYS})
+    if found.layers == "all":
+        # Before anything is registered: what is compiled wrongly changes nothing.
+        check_compiled()
+    return found
 
 
 def from_command(key: str) -> str:

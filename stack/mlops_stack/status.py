@@ -3,22 +3,29 @@
 from functools import partial
 
 from mlops_infra.endpoint import Endpoint
-from mlops_stack import node_status, probes, report
-from mlops_stack.outputs import StackOutputs
+from mlops_rollout.engine import ModelServer
+from mlops_rollout.engines import ENGINES
+from mlops_stack import node_status, probes, report, workload_choice
+from mlops_stack.outputs import StackOutputs, WorkloadOutputs
 from mlops_stack.pulumi_cli import Stack
 from mlops_stack.serving import TITLES
+from mlops_workloads.commands import WorkloadCommands
 
 _HEADLINE = ("roc_auc", "average_precision", "brier_score", "log_loss", "base_rate")
-_PATHS = {"kserve": "v2/models/flight-delay/infer", "seldon": "api/v1.0/predictions"}
 
 
 def rows(stack: str, outputs: StackOutputs) -> list[tuple[str, str]]:
     """Return what a user wants to see of the stack's outputs, without its secrets."""
+    workloads = workload_choice.all_of(outputs)
+
+    def of(workload: WorkloadCommands) -> str:
+        return f" of {workload.NAME}" if len(workloads) > 1 else ""
+
     kubeconfig = f"pulumi stack output kubeconfig --show-secrets --stack {stack}"
     return [
         *(row for each in outputs.endpoints for row in _endpoint_row(stack, each)),
-        *_run_row(outputs),
-        *_model_rows(outputs),
+        *(row for each, has in workloads for row in _run_row(of(each), outputs, has)),
+        *(row for each, has in workloads for row in _model_rows(of(each), outputs, has)),
         ("kubectl", f". ./env.sh; kubectl --kubeconfig <({kubeconfig}) get pods --all-namespaces"),
     ]
 
@@ -32,35 +39,37 @@ def _endpoint_row(stack: str, endpoint: Endpoint) -> list[tuple[str, str]]:
     return [(endpoint.name, f"{endpoint.url}; with its token: . ./env.sh; {link}")]
 
 
-def _model_rows(outputs: StackOutputs) -> list[tuple[str, str]]:
-    version = outputs.model_version
+def _model_rows(of: str, outputs: StackOutputs, has: WorkloadOutputs) -> list[tuple[str, str]]:
+    version = has.model_version
     if not version:  # a stack whose pipeline does not run by itself
         return []
-    url, name = outputs.mlflow_url, outputs.model_name
-    metrics = outputs.model_metrics.items()
+    url, name = outputs.mlflow_url, has.model_name
+    metrics = has.model_metrics.items()
     shown = [f"{m} {value:.3f}" for m, value in sorted(metrics) if m in _HEADLINE]
     return [
-        ("Model", f"{name} version {version}: {url}/#/models/{name}/versions/{version}"),
-        ("Metrics", ", ".join(shown) or "-"),
-        *_serving_rows(outputs),
+        (f"Model{of}", f"{name} version {version}: {url}/#/models/{name}/versions/{version}"),
+        (f"Metrics{of}", ", ".join(shown) or "-"),
+        *_serving_rows(of, has),
     ]
 
 
-def _serving_rows(outputs: StackOutputs) -> list[tuple[str, str]]:
+def _serving_rows(of: str, has: WorkloadOutputs) -> list[tuple[str, str]]:
+    names = {each["engine"]: ModelServer.read(each).name for each in has.model_servers}
     return [
-        (title, f"curl {url}/{_PATHS[engine]}; see docs/serving.md")
+        (f"{title}{of}", f"curl {url}/{path}; see docs/serving.md")
         for engine, title in TITLES.items()
-        if (url := outputs.model_url(engine))
+        if (url := has.model_url(engine))
+        for path, _ in [ENGINES[engine].request(names[engine], [{}])]
     ]
 
 
-def _run_row(outputs: StackOutputs) -> list[tuple[str, str]]:
-    run, ui = outputs.pipeline_run, outputs.kubeflow_ui_url
+def _run_row(of: str, outputs: StackOutputs, has: WorkloadOutputs) -> list[tuple[str, str]]:
+    run, ui = has.pipeline_run, outputs.kubeflow_ui_url
     if not run:
         return []
     link = f": {ui}/#/runs/details/{run}" if ui else ""
-    seconds = f"{outputs.pipeline_seconds:.0f}"
-    return [("Pipeline", f"{outputs.pipeline_version} ran in {seconds} s{link}")]
+    seconds = f"{has.pipeline_seconds:.0f}"
+    return [(f"Pipeline{of}", f"{has.pipeline_version} ran in {seconds} s{link}")]
 
 
 def status(stack: Stack) -> bool:

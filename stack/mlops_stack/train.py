@@ -2,19 +2,22 @@
 
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from flight_delay import months
-from flight_rollout.errors import ServingError
 from flight_training import settings, submit
 from flight_training.errors import TrainingError
 from flight_training.job import FRAMEWORKS, Training, manifest
 from flight_training.pod_logs import PodLogs
+from mlops_platform.serving.rollout import access
+from mlops_rollout.errors import ServingError
 from mlops_stack import report, tracked
-from mlops_stack.outputs import StackOutputs
+from mlops_stack.outputs import StackOutputs, WorkloadOutputs
 from mlops_stack.parameters import parse
 from mlops_stack.pulumi_cli import PulumiError, Stack
-from mlops_workloads.rollout import access
+
+# The only one that trains networks.
+_WORKLOAD: Final = "flight-delay"
 
 
 class TrainError(PulumiError):
@@ -45,16 +48,17 @@ def train(stack: Stack, *, framework: str, training_months: str, assignments: li
     except (TrainingError, months.MonthsError) as error:
         raise TrainError(str(error)) from error
     outputs = StackOutputs.read(stack.outputs_when_up())
-    jobs = jobs_of(stack, outputs)
+    has = outputs.workload(_WORKLOAD)
+    jobs = jobs_of(stack, has)
     name = f"{framework}-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}"
     job = manifest(
         name,
         Training(
             framework=framework,
-            data=outputs.pipeline_data["data"],
+            data=has.pipeline_data["data"],
             training_months=chosen_months,
             evaluation_month=evaluation_month,
-            model_name=outputs.model_name,
+            model_name=has.model_name,
             settings=hyperparameters,
         ),
         jobs["templates"][framework],
@@ -73,16 +77,16 @@ def train(stack: Stack, *, framework: str, training_months: str, assignments: li
                 raise
     except (ServingError, TrainingError) as error:
         raise TrainError(str(error)) from error
-    _show(stack, outputs, name)
+    _show(stack, outputs, has.model_name, name)
 
 
-def jobs_of(stack: Stack, outputs: StackOutputs) -> Mapping[str, Any]:
+def jobs_of(stack: Stack, has: WorkloadOutputs) -> Mapping[str, Any]:
     """Return namespace and templates of the stack's distributed trainings.
 
     Raises:
         TrainError: the stack can run none; the message says what to set.
     """
-    jobs = outputs.training_jobs
+    jobs = has.training_jobs
     if not jobs:
         raise TrainError(
             f"stack {stack.name} has no training operator; set `mlops-platform:trainingOperator: "
@@ -97,8 +101,8 @@ def jobs_of(stack: Stack, outputs: StackOutputs) -> Mapping[str, Any]:
     return jobs
 
 
-def _show(stack: Stack, outputs: StackOutputs, job: str) -> None:
-    found = tracked.find(outputs.mlflow_url, outputs.model_name, tag="training_job", value=job)
+def _show(stack: Stack, outputs: StackOutputs, model: str, job: str) -> None:
+    found = tracked.find(outputs.mlflow_url, model, tag="training_job", value=job)
     if found is None:
         raise TrainError(f"{job} ended, but MLflow holds no run of it; see {outputs.mlflow_url}")
     version = found.tags["registered_version"]
@@ -106,7 +110,7 @@ def _show(stack: Stack, outputs: StackOutputs, job: str) -> None:
     report.table(
         [
             ("Metrics", found.headline()),
-            ("Model", f"version {version} of {outputs.model_name}, not promoted"),
+            ("Model", f"version {version} of {model}, not promoted"),
             ("MLflow", found.url),
         ]
     )

@@ -11,6 +11,7 @@ from mlops_stack import (
     serving_state,
     stack_images,
     volume_sizes,
+    workload_choice,
 )
 from mlops_stack.keeping import archive, at_rest
 from mlops_stack.keeping.archive import Archive, Manifest
@@ -84,8 +85,9 @@ def up(stack: Stack, *, started: float, restore: Path | None = None, replace: st
     if serves:
         report.plain("")
         serving_state.repair(outputs)
-        for line in lines(ask(outputs, 1)):
-            report.plain(f"  {line}")
+        for workload, has in workload_choice.all_of(outputs):
+            for line in lines(workload, ask(workload, has, 1)):
+                report.plain(f"  {line}")
     again = (
         f"make run{stack.make_argument} MONTHS=1-6",
         "train on other months, against the champion",

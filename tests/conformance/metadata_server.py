@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from mlops_platform import kubeflow_manifests
+from mlops_platform.pipelines import kubeflow_manifests
 from mlops_stack.rehearsal.ports import free_port
 from mlops_toolchain import keys
 from mlops_toolchain.artefacts import BY_NAME

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from mlops_platform import kserve_manifests
+from mlops_platform.serving import kserve_manifests
 from tests.conformance.cluster import Cluster
 from tests.conformance.manifests import definition
 

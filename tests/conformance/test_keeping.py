@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
+from mlops_platform.notebooks.notebook import pod
 from mlops_stack import environment
 from mlops_stack.keeping import at_rest
 from mlops_stack.keeping.errors import KeepError
 from mlops_stack.keeping.homes import Homes, Volume, manifest
 from mlops_stack.keeping.pods import Pods
 from mlops_toolchain import layout
-from mlops_workloads.notebook import pod
 from tests.conformance.manifests import definition
 from tests.conformance.tools import SEARCH
 

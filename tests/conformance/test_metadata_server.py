@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from mlops_platform import kubeflow_manifests
+from mlops_platform.pipelines import kubeflow_manifests
 from mlops_stack.rehearsal.ports import free_port
 from tests.conformance import mariadb, metadata_server
 from tests.conformance.mariadb import USER, Server

@@ -9,10 +9,9 @@ from typing import Any
 
 import pytest
 
-from mlops_platform import notebook_manifests
+from mlops_platform.notebooks import notebook, notebook_manifests
 from mlops_stack.rehearsal.ports import free_port
 from mlops_toolchain import layout
-from mlops_workloads import notebook
 from tests.conformance.tools import find
 
 MANIFESTS = layout.manifests_dir() / "notebook-controller/standalone.json"

@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 import urllib3
 
-from flight_rollout import gateway_configuration
-from flight_rollout.gateway_configuration import Backend, Route
+from mlops_rollout import gateway_configuration
+from mlops_rollout.gateway_configuration import Backend, Route
 from mlops_stack.rehearsal.ports import free_port
 from mlops_toolchain import layout
 from tests.conformance.tools import find

@@ -15,12 +15,12 @@ import pandas as pd
 import pytest
 import urllib3
 
-from flight_rollout import gateway, gateway_configuration
-from flight_rollout.gateway_configuration import Route
-from flight_rollout.kubectl import Kubectl
 from mlops_infra.node.layout import StateFolder
+from mlops_platform.serving import rollout
+from mlops_rollout import gateway, gateway_configuration
+from mlops_rollout.gateway_configuration import Route
+from mlops_rollout.kubectl import Kubectl
 from mlops_toolchain import layout
-from mlops_workloads import rollout
 from tests.e2e import store
 from tests.e2e.conftest import Commands
 

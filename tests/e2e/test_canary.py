@@ -9,15 +9,11 @@ from typing import Any
 import httpx
 import pytest
 
-from flight_rollout import (
-    gateway_configuration,
-    inference_service,
-    labelled_sample,
-    seldon_deployment,
-)
-from flight_rollout.engine import Engine
-from flight_rollout.registry import CHALLENGER, CHAMPION, PREVIOUS, Registry
+from flight_delay import labelled_sample
 from mlops_infra.node.layout import StateFolder
+from mlops_rollout import gateway_configuration, inference_service, seldon_deployment
+from mlops_rollout.engine import Engine
+from mlops_rollout.registry import CHALLENGER, CHAMPION, PREVIOUS, Registry
 from mlops_toolchain import layout
 from tests.cluster.conftest import Kubectl
 from tests.e2e.conftest import Commands

@@ -11,10 +11,11 @@ from typing import Any
 import httpx
 import pytest
 
-from flight_rollout import inference_service, labelled_sample
-from flight_rollout.engine import State
-from flight_rollout.gateway_configuration import Backend, Route
+from flight_delay import labelled_sample
 from mlops_infra.node.layout import StateFolder
+from mlops_rollout import inference_service
+from mlops_rollout.engine import State
+from mlops_rollout.gateway_configuration import Backend, Route
 from mlops_toolchain import layout
 from tests.cluster.conftest import Kubectl
 from tests.e2e import serving

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from mlops_infra.node.layout import StateFolder
-from mlops_workloads.pipelines_api import PipelinesApi
+from mlops_platform.pipelines.pipelines_api import PipelinesApi
 from tests.cluster.conftest import Kubectl
 from tests.e2e.conftest import CHECKOUT, Commands
 

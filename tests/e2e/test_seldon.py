@@ -10,9 +10,10 @@ from typing import Any
 import httpx
 import pytest
 
-from flight_rollout import gateway, labelled_sample, seldon_deployment
-from flight_rollout.gateway_configuration import Backend, Route
+from flight_delay import labelled_sample
 from mlops_infra.node.layout import StateFolder
+from mlops_rollout import gateway, seldon_deployment
+from mlops_rollout.gateway_configuration import Backend, Route
 from mlops_toolchain import layout
 from tests.cluster.conftest import Kubectl
 from tests.e2e import serving

@@ -17,8 +17,8 @@ import pytest
 from mlops_infra.node import cluster
 from mlops_infra.node.layout import StateFolder
 from mlops_infra.node.leftovers import leftovers
-from mlops_workloads.model_version import find_champion
-from mlops_workloads.pipelines_api import PipelinesApi
+from mlops_platform.pipelines.pipelines_api import PipelinesApi
+from mlops_platform.tracking.model_version import find_champion
 from tests.cluster.conftest import Kubectl
 from tests.e2e import store
 from tests.e2e.conftest import CHECKOUT, Commands

@@ -15,9 +15,9 @@ import httpx
 import pytest
 from playwright.sync_api import Page, Request, expect
 
-from flight_rollout.errors import ServingError
-from flight_rollout.kubectl import Kubectl
-from mlops_workloads import rollout
+from mlops_platform.serving import rollout
+from mlops_rollout.errors import ServingError
+from mlops_rollout.kubectl import Kubectl
 from tests.e2e import browser, store
 from tests.e2e.browser import CHECK_MARK, keep
 from tests.e2e.conftest import CHECKOUT, EVIDENCE

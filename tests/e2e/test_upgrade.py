@@ -10,9 +10,9 @@ import pytest
 
 from mlops_infra.node import cluster
 from mlops_infra.node.layout import StateFolder
+from mlops_platform.pipelines.pipelines_api import PipelinesApi
 from mlops_stack.upgrading import record
 from mlops_toolchain import kubernetes
-from mlops_workloads.pipelines_api import PipelinesApi
 from tests.cluster.conftest import Kubectl
 from tests.e2e import store
 from tests.e2e.conftest import Commands

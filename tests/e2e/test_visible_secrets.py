@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from flight_rollout.kubectl import Kubectl
-from mlops_workloads import rollout
+from mlops_platform.serving import rollout
+from mlops_rollout.kubectl import Kubectl
 
 pytestmark = pytest.mark.e2e
 # Shorter values are names and numbers.

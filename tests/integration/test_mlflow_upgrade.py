@@ -7,8 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from mlops_platform import mlflow_upgrade
-from mlops_platform.mlflow_upgrade import UpgradeError, installed_revision, kept_copy, revision
+from mlops_platform.tracking import mlflow_upgrade
+from mlops_platform.tracking.mlflow_upgrade import (
+    UpgradeError,
+    installed_revision,
+    kept_copy,
+    revision,
+)
 from tests.unit import older_mlflow
 
 # MLflow has changed several tables since, among them those of experiments, runs and traces.

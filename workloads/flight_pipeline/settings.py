@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from mlops_rollout import step_environment
 from mlops_toolchain import images
 
 NAME: Final = "flight-delay"
@@ -11,15 +12,7 @@ NAME: Final = "flight-delay"
 IMAGE: Final = images.reference("flights")
 
 # In the namespace of the runs; the stack makes them.
-SECRET: Final = "flight-delay-object-store"  # noqa: S105 - a name
-CONFIG_MAP: Final = "flight-delay"
-SECRET_KEYS: Final = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
-CONFIG_KEYS: Final = (
-    "AWS_ENDPOINT_URL",
-    "AWS_DEFAULT_REGION",
-    "KFP_API_URL",
-    "MLFLOW_TRACKING_URI",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES",
-    "MODEL_SERVERS",
-    "TRAINING_JOBS",
-)
+SECRET: Final = step_environment.secret(NAME)
+CONFIG_MAP: Final = step_environment.config_map(NAME)
+SECRET_KEYS: Final = step_environment.SECRET_KEYS
+CONFIG_KEYS: Final = (*step_environment.CONFIG_KEYS, "TRAINING_JOBS")

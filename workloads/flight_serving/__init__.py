@@ -1,4 +1,1 @@
-"""What every server of the flight-delay model shares: its schema, its loading, its record.
-
-An ordinary package, without Kubernetes: a serving engine's wrapper is a few lines over it.
-"""
+"""The flight-delay model's requests, and what serves it on each engine."""

@@ -1,75 +1,12 @@
-"""The model behind MLServer: the Open Inference Protocol in, the same out."""
+"""The flight-delay model behind MLServer."""
 
-from typing import Any
+from typing import ClassVar
 
-from mlserver import MLModel
-from mlserver.errors import InferenceError, MLServerError
-from mlserver.types import (
-    InferenceRequest,
-    InferenceResponse,
-    MetadataTensor,
-    Parameters,
-    ResponseOutput,
-)
-
-from flight_delay import features
-from flight_serving import predictor, schema, v2_protocol
-from flight_serving.predictor import AnswerError
-from flight_serving.schema import SchemaError
+from flight_serving.schema import FlightSchema
+from mlops_serving.mlserver_runtime import ClassifierRuntime
 
 
-class FlightDelayRuntime(MLModel):  # type: ignore[misc]  # MLServer is in the image alone
-    """What KServe's runtime of MLServer serves; the model's URI is the folder of the model."""
+class FlightDelayRuntime(ClassifierRuntime):
+    """Refuses flights that cannot be meant."""
 
-    async def load(self) -> bool:
-        """Load the model.
-
-        Raises:
-            ModelError: the folder holds no model.
-        """
-        parameters = self.settings.parameters
-        folder = parameters.uri if parameters and parameters.uri else predictor.FOLDER
-        self._predictor = predictor.from_environment(folder)
-        self.inputs = [
-            MetadataTensor(
-                name=field,
-                datatype="BYTES" if field in features.CATEGORICAL else "FP64",
-                shape=[-1, 1],
-            )
-            for field in schema.FIELDS
-        ]
-        self.outputs = [MetadataTensor(name=v2_protocol.OUTPUT, datatype="FP64", shape=[-1, 1])]
-        return True
-
-    async def predict(self, payload: InferenceRequest) -> InferenceResponse:
-        """Return the probability of lateness of each flight.
-
-        Raises:
-            InferenceError: 400, naming each row and field that is wrong.
-            MLServerError: 500, the model answers with no number.
-        """
-        try:
-            rows = v2_protocol.read([_tensor(each) for each in payload.inputs])
-            answer = self._predictor.answer(rows, payload.id or "")
-        except SchemaError as error:
-            raise InferenceError(str(error)) from error
-        except AnswerError as error:
-            raise MLServerError(str(error), 500) from error
-        return InferenceResponse(
-            model_name=self.name,
-            model_version=answer.model_version or None,
-            id=answer.request_id,
-            parameters=Parameters(request_id=answer.request_id),
-            outputs=[
-                ResponseOutput(
-                    name=v2_protocol.OUTPUT,
-                    datatype="FP64",
-                    shape=[len(answer.probabilities), 1],
-                    data=answer.probabilities,
-                )
-            ],
-        )
-
-
-def _tensor(given: Any) -> dict[str, Any]:
-    return {"name": given.name, "shape": given.shape, "data": given.data.root}
+    schema: ClassVar = FlightSchema()

@@ -9,12 +9,9 @@ import pandas as pd
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from flight_delay import features
+from mlops_serving.schema import SchemaError, check_rows
 
 _MOST_PROBLEMS = 10
-
-
-class SchemaError(ValueError):
-    """A request is not what the model was trained on; the message names each row and field."""
 
 
 def _missing(value: Any) -> Any:
@@ -66,6 +63,18 @@ class Flight(BaseModel):
 FIELDS: Final = tuple(Flight.model_fields)
 
 
+class FlightSchema:
+    """The flight-delay model's fields, with their bounds."""
+
+    fields = FIELDS
+    texts = frozenset(features.CATEGORICAL)
+
+    @staticmethod
+    def frame(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+        """Return requests as the model's input; see `frame`."""
+        return frame(rows)
+
+
 def frame(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     """Return requests as the model's input: `features.COLUMNS`, numbers as float64.
 
@@ -75,10 +84,7 @@ def frame(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     Raises:
         SchemaError: no rows, or a field that is missing, unknown, of another type or out of range.
     """
-    if isinstance(rows, str | bytes | Mapping) or not isinstance(rows, Sequence):
-        raise SchemaError("a request is a list of flights, each an object of fields")
-    if not rows:
-        raise SchemaError("a request needs at least one flight")
+    check_rows(rows)
     problems: list[str] = []
     flights = []
     for number, row in enumerate(rows):
@@ -86,8 +92,6 @@ def frame(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
             flights.append(Flight.model_validate(dict(row)).model_dump())
         except ValidationError as error:
             problems += [_problem(number, dict(each)) for each in error.errors(include_url=False)]
-        except (TypeError, ValueError) as error:
-            raise SchemaError(f"row {number}: a flight is an object of fields") from error
         if len(problems) >= _MOST_PROBLEMS:
             problems = [*problems[:_MOST_PROBLEMS], "…"]
             break
@@ -106,32 +110,6 @@ def frame(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
         ],
         axis=1,
     )
-
-
-def rows_of(names: Sequence[Any], values: Sequence[Sequence[Any]]) -> list[dict[str, Any]]:
-    """Return a table as rows for `frame`.
-
-    Args:
-        names: fields of the columns; empty for the schema's own order.
-        values: one sequence of values for each flight.
-
-    Raises:
-        SchemaError: a name twice, or a row with more or fewer values than names.
-    """
-    fields = [str(name) for name in names] or list(FIELDS)
-    twice = sorted({name for name in fields if fields.count(name) > 1})
-    if twice:
-        raise SchemaError(f"{', '.join(twice)}: named more than once")
-    found = []
-    for number, row in enumerate(values):
-        if isinstance(row, str | bytes) or not isinstance(row, Sequence):
-            raise SchemaError(f"row {number}: needs a list of values, one for each field")
-        if len(row) != len(fields):
-            raise SchemaError(
-                f"row {number}: {len(row)} values for {len(fields)} fields: {', '.join(fields)}"
-            )
-        found.append(dict(zip(fields, row, strict=True)))
-    return found
 
 
 def _problem(number: int, error: Mapping[str, Any]) -> str:

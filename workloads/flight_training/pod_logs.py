@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from flight_rollout.kubectl import Access, Kubectl
+from mlops_rollout.kubectl import Access, Kubectl
 
 
 class PodLogs(Kubectl):

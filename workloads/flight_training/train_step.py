@@ -12,11 +12,11 @@ from typing import Any, Final
 
 from flight_delay import tracking
 from flight_delay.train import Trained
-from flight_rollout.kubectl import Access
 from flight_training import settings, submit
 from flight_training.errors import TrainingError
 from flight_training.job import Training, manifest
 from flight_training.pod_logs import PodLogs
+from mlops_rollout.kubectl import Access
 
 VARIABLE: Final = "TRAINING_JOBS"
 

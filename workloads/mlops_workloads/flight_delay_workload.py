@@ -2,28 +2,34 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar, Final
 
 import pulumi
 
+from flight_pipeline import parameters as flight_parameters
 from flight_pipeline import settings as flight_pipeline
+from flight_pipeline.compile import COMPILED
+from flight_training import train_step
 from mlops_infra.image import Part
-from mlops_platform.kserve import KServe
-from mlops_platform.notebook_controller import NotebookController
+from mlops_platform.notebooks.notebook import Notebook, NotebookArgs
+from mlops_platform.notebooks.notebook_controller import NotebookController
+from mlops_platform.pipelines.pipeline import PipelineArgs
 from mlops_platform.platform import Platform
-from mlops_platform.seldon_core import MODEL_SERVER, SeldonCore
-from mlops_platform.training_operator import TrainingOperator
+from mlops_platform.serving.model_server import Engine
+from mlops_platform.serving.served_model import ModelSpec, ServedModel
+from mlops_platform.storage.dataset import Dataset, DatasetArgs
+from mlops_platform.training.training_operator import TrainingOperator
 from mlops_toolchain import datasets
-from mlops_workloads.dataset import Dataset, DatasetArgs
-from mlops_workloads.deployer import Deployer
-from mlops_workloads.flight_delay_pipeline import FlightDelayPipeline, FlightDelayPipelineArgs
-from mlops_workloads.model_server import Engine, ModelServer, ModelServerArgs
-from mlops_workloads.notebook import Notebook, NotebookArgs
-from mlops_workloads.rollout import Rollout
-from mlops_workloads.serving_gateway import ServingGateway, ServingGatewayArgs
+from mlops_workloads import flight_delay_sample
+from mlops_workloads.flight_delay_pipeline import IMAGE, FlightDelayPipeline
 from mlops_workloads.training_jobs import TrainingJobs, TrainingJobsArgs
+from mlops_workloads.workload import Workload
 
-_DATASET = "nycflights13"
+_DATASET: Final = "nycflights13"
+_RUNTIME_CLASSES: Final[Mapping[Engine, str]] = {
+    "kserve": "flight_serving.mlserver_runtime.FlightDelayRuntime",
+    "seldon": "flight_serving.seldon_model.FlightDelay",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,12 +53,14 @@ class FlightDelayArgs:
     notebook_size: str
 
 
-class FlightDelay:
+class FlightDelay(Workload):
     """The workload of flights out of New York.
 
     Args:
         args: see there.
     """
+
+    NAME: ClassVar = flight_pipeline.NAME
 
     def __init__(self, args: FlightDelayArgs) -> None:
         self._args = args
@@ -60,124 +68,94 @@ class FlightDelay:
     @staticmethod
     def parts(components: Collection[type[Part]]) -> tuple[type[Part], ...]:
         """Return what it runs beside a stack's components."""
-        serves = KServe in components or SeldonCore in components
         return (
             FlightDelayPipeline,
-            *((ServingGateway,) if serves else ()),
             *((TrainingJobs,) if TrainingOperator in components else ()),
             *((Notebook,) if NotebookController in components else ()),
         )
 
     def deploy(self, platform: Platform) -> Mapping[str, Any]:
-        """Register everything; return what the stack tells of it, by the names of its outputs."""
+        """Register everything; return what the stack tells of it.
+
+        Raises:
+            ParametersError: a setting is out of the pipeline's bounds.
+        """
         args, cluster, buckets = self._args, platform.cluster, platform.buckets
-        mlflow, kubeflow = platform.mlflow, platform.pipelines
+        chosen = {"training_months": args.training_months, "model_name": args.model_name}
+        parameters = flight_parameters.validate(chosen)
         flights = Dataset(
             "flights",
             DatasetArgs(buckets=buckets, name=_DATASET, version=datasets.version(_DATASET)),
             cluster.object_options(),
         )
-        deployer = Deployer(namespace=kubeflow.namespace, account=kubeflow.runner)
-        servers = self._servers(platform, deployer)
-        model_servers = pulumi.Output.all(*(server.settings for server in servers))
-        gateway = (
-            ServingGateway("gateway", ServingGatewayArgs(cluster=cluster, deployer=deployer))
-            if servers
-            else None
+        spec = ModelSpec(
+            name=self.NAME,
+            model_name=args.model_name,
+            sample=flight_delay_sample.tested_with,
+            runtime_classes=_RUNTIME_CLASSES,
+            log_rate=args.log_rate,
         )
-        serving = [x for x in (platform.kserve, platform.seldon, gateway, *servers) if x]
-        training_jobs = (
-            TrainingJobs(
-                "training-jobs",
-                TrainingJobsArgs(
-                    name=flight_pipeline.NAME,
-                    cluster=cluster,
-                    buckets=buckets,
-                    namespace=platform.training.namespace,
-                    tracking_uri=mlflow.cluster_url,
-                    deployer=deployer,
-                ),
-            )
-            if platform.training
-            else None
-        )
+        served = ServedModel("", spec, platform)
+        training_jobs = self._training_jobs(platform)
+        jobs: pulumi.Input[Mapping[str, Any]] = training_jobs.settings if training_jobs else {}
+        data = {
+            "data": flights.uri,
+            "outcomes": pulumi.Output.format("s3://{0}/outcomes", buckets.pipelines),
+        }
         pipeline = FlightDelayPipeline(
-            "flight-delay",
-            FlightDelayPipelineArgs(
+            self.NAME,
+            PipelineArgs(
+                name=self.NAME,
+                description="Predicts which flights out of New York arrive late",
+                compiled=COMPILED.read_text(),
+                images={flight_pipeline.IMAGE: IMAGE},
                 cluster=cluster,
-                kubeflow=kubeflow,
-                mlflow=mlflow,
+                kubeflow=platform.pipelines,
+                mlflow=platform.mlflow,
                 buckets=buckets,
-                dataset=flights,
-                servers=model_servers,
-                training_jobs=training_jobs.settings if training_jobs else {},
-                serving=serving,
-                parameters={
-                    "training_months": args.training_months,
-                    "model_name": args.model_name,
+                model_name=args.model_name,
+                servers=served.settings,
+                serving=served.resources,
+                parameters={**parameters, **data},
+                variables={
+                    train_step.VARIABLE: pulumi.Output.json_dumps(jobs, sort_keys=True),
                 },
                 schedule=args.schedule,
                 run=args.run,
             ),
         )
-        if gateway and pipeline.model:
-            Rollout(
-                "rollout",
-                kubeconfig=cluster.kubeconfig,
-                tracking_uri=mlflow.url,
-                model=args.model_name,
-                servers=model_servers,
-                after=pulumi.Output.concat(pipeline.model.run_id, "/", pipeline.model.version),
-                opts=pulumi.ResourceOptions.merge(
-                    cluster.object_options(), pulumi.ResourceOptions(depends_on=serving)
-                ),
+        if pipeline.model:
+            served.roll_out(
+                after=pulumi.Output.concat(pipeline.model.run_id, "/", pipeline.model.version)
             )
-        notebook = self._notebook(platform, pipeline, gateway, servers)
+        notebook = self._notebook(platform, data, served)
         return {
-            "model_name": args.model_name,
-            "pipeline_version": pipeline.version.version,
-            "pipeline_data": pipeline.data,
-            "pipeline_id": pipeline.version.pipeline_id,
-            "pipeline_version_id": pipeline.version.version_id,
+            "pipeline_data": data,
             "training_jobs": training_jobs.settings if training_jobs else None,
             # With its token, which the summary does not print.
             "notebook_url": notebook.url if notebook else None,
             "notebook_address": notebook.address if notebook else None,
-            **(_of_run(pipeline)),
-            **(_of_gateway(gateway, servers, model_servers) if gateway else {}),
+            **pipeline.outputs,
+            **served.outputs,
         }
 
-    def _servers(self, platform: Platform, deployer: Deployer) -> list[ModelServer]:
-        kserve, seldon = platform.kserve, platform.seldon
-        found: tuple[tuple[Engine, KServe | SeldonCore | None, str], ...] = (
-            ("kserve", kserve, kserve.runtime if kserve else ""),
-            ("seldon", seldon, platform.cluster.image(MODEL_SERVER)),
+    def _training_jobs(self, platform: Platform) -> TrainingJobs | None:
+        if platform.training is None:
+            return None
+        return TrainingJobs(
+            "training-jobs",
+            TrainingJobsArgs(
+                name=self.NAME,
+                cluster=platform.cluster,
+                buckets=platform.buckets,
+                namespace=platform.training.namespace,
+                tracking_uri=platform.mlflow.cluster_url,
+                deployer=platform.pipelines.deployer,
+            ),
         )
-        return [
-            ModelServer(
-                f"{engine}-model",
-                ModelServerArgs(
-                    engine=engine,
-                    cluster=platform.cluster,
-                    buckets=platform.buckets,
-                    namespace=component.namespace,
-                    server=server,
-                    name=flight_pipeline.NAME,
-                    model_name=self._args.model_name,
-                    log_rate=self._args.log_rate,
-                    deployer=deployer,
-                ),
-            )
-            for engine, component, server in found
-            if component
-        ]
 
     def _notebook(
-        self,
-        platform: Platform,
-        pipeline: FlightDelayPipeline,
-        gateway: ServingGateway | None,
-        servers: list[ModelServer],
+        self, platform: Platform, data: Mapping[str, pulumi.Input[str]], served: ServedModel
     ) -> Notebook | None:
         if platform.notebooks is None:
             return None
@@ -185,12 +163,12 @@ class FlightDelay:
             "KFP_API_URL": platform.pipelines.cluster_url,
             "MLFLOW_TRACKING_URI": platform.mlflow.cluster_url,
             "MODEL_NAME": self._args.model_name,
-            "FLIGHTS_DATA": pipeline.data["data"],
-            "PIPELINE_OUTCOMES": pipeline.data["outcomes"],
+            "FLIGHTS_DATA": data["data"],
+            "PIPELINE_OUTCOMES": data["outcomes"],
         }
-        if gateway:
-            for server in servers:
-                address = pulumi.Output.concat(gateway.cluster_url, server.path)
+        if platform.gateway:
+            for server in served.servers:
+                address = pulumi.Output.concat(platform.gateway.cluster_url, server.path)
                 addresses[f"{server.engine.upper()}_URL"] = address
         return Notebook(
             "notebook",
@@ -202,25 +180,3 @@ class FlightDelay:
                 addresses=addresses,
             ),
         )
-
-
-def _of_run(pipeline: FlightDelayPipeline) -> dict[str, Any]:
-    if not pipeline.run or not pipeline.model:
-        return {}
-    return {
-        "pipeline_run": pipeline.run.run_id,
-        "pipeline_seconds": pipeline.run.seconds,
-        "model_version": pipeline.model.version,
-        "model_run": pipeline.model.run_id,
-        "model_metrics": pipeline.model.metrics,
-    }
-
-
-def _of_gateway(
-    gateway: ServingGateway, servers: list[ModelServer], settings: pulumi.Output[list[Any]]
-) -> dict[str, Any]:
-    return {
-        "gateway_url": gateway.url,
-        "model_servers": settings,
-        **{f"{x.engine}_url": pulumi.Output.concat(gateway.url, x.path) for x in servers},
-    }

@@ -12,9 +12,9 @@ from mlops_infra.identity import Access, Identity
 from mlops_infra.image import Image
 from mlops_infra.pod_security import manifest_container_context, manifest_pod_context
 from mlops_platform.component import Component
-from mlops_platform.training_operator import JOBS_NAMESPACE
-from mlops_workloads import store_environment
-from mlops_workloads.deployer import Deployer
+from mlops_platform.pipelines.deployer import Deployer
+from mlops_platform.storage import store_environment
+from mlops_platform.training.training_operator import JOBS_NAMESPACE
 
 # A job that hangs must not hold the node for ever.
 _MOST_SECONDS: Final = 1800

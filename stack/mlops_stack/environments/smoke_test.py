@@ -3,8 +3,8 @@
 import httpx
 
 from mlops_infra import direct
-from mlops_stack import report
-from mlops_stack.outputs import StackOutputs
+from mlops_stack import report, workload_choice
+from mlops_stack.outputs import StackOutputs, WorkloadOutputs
 from mlops_stack.pulumi_cli import Stack
 from mlops_stack.settings import Settings
 from mlops_stack.status import status
@@ -27,13 +27,21 @@ def smoke_test(stack: Stack, settings: Settings) -> bool:
     """
     healthy = status(stack)
     if settings.layers == "all" and settings.pipeline_run:
-        healthy = _model_is_registered(stack) and healthy
+        healthy = _models_are_registered(stack) and healthy
     return healthy
 
 
-def _model_is_registered(stack: Stack) -> bool:
+def _models_are_registered(stack: Stack) -> bool:
     outputs = StackOutputs.read(stack.outputs())
-    name, version = outputs.model_name, outputs.model_version
+    # Each is asked, so that each that fails is told.
+    found = [_model_is_registered(outputs, each) for _, each in workload_choice.all_of(outputs)]
+    if not found:
+        report.plain("✗ the stack has no workload")
+    return bool(found) and all(found)
+
+
+def _model_is_registered(outputs: StackOutputs, has: WorkloadOutputs) -> bool:
+    name, version = has.model_name, has.model_version
     if not version:
         report.plain("✗ the stack's pipeline has registered no model")
         return False

@@ -17,7 +17,7 @@ from mlops_stack.keeping.archive import Dump
 from mlops_stack.keeping.errors import KeepError
 from mlops_stack.keeping.pods import Pods
 
-# As platform/mlops_platform/kubeflow_manifests.py and mariadb.py lay it out.
+# As platform/mlops_platform/pipelines/kubeflow_manifests.py and mariadb.py lay it out.
 _NAMESPACE = "kubeflow"
 _SELECTOR = "app.kubernetes.io/name=mariadb"
 _DATABASES = ("mlpipeline", "metadb")

@@ -10,7 +10,7 @@ from mlops_stack.keeping.archive import Content, Database
 from mlops_stack.keeping.errors import KeepError
 from mlops_stack.keeping.pods import Pods
 
-# As platform/mlops_platform/mlflow.py lays it out.
+# As platform/mlops_platform/tracking/mlflow.py lays it out.
 _NAMESPACE = "mlflow"
 _SELECTOR = "app.kubernetes.io/name=mlflow"
 _SERVER = "http://127.0.0.1:5000"

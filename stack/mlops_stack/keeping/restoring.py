@@ -14,6 +14,7 @@ from typing import Any
 from alembic.script import ScriptDirectory
 from alembic.util.exc import CommandError
 
+from mlops_platform.pipelines.pipelines_api import PipelinesApi, PipelinesApiError
 from mlops_stack import environment, report
 from mlops_stack.keeping import archive as archives
 from mlops_stack.keeping.archive import Archive, Content, Manifest
@@ -25,7 +26,6 @@ from mlops_stack.keeping.objects import Store
 from mlops_stack.keeping.pods import Pods, of_cluster
 from mlops_stack.keeping.progress import Progress
 from mlops_stack.pulumi_cli import Stack
-from mlops_workloads.pipelines_api import PipelinesApi, PipelinesApiError
 
 # What Pulumi made in the database that an import replaces.
 _IN_KUBEFLOW = (

@@ -10,12 +10,11 @@ import pandas as pd
 import pytest
 
 from flight_delay import compare as compare_module
-from flight_delay import features, preprocess, tracking
+from flight_delay import deploy_step, features, preprocess, tracking
 from flight_delay.compare import Comparison, compare
 from flight_delay.preprocess import Prepared
 from flight_delay.tracking import TrackingError
 from flight_delay.train import Trained, train
-from flight_rollout import deploy_step
 
 EXPERIMENT = "flights"
 GOOD = {"learning_rate": 0.08, "iterations": 80, "leaves": 15}

@@ -5,7 +5,7 @@ import pytest
 
 from flight_delay import features
 from flight_serving import schema
-from flight_serving.schema import SchemaError
+from mlops_serving.schema import SchemaError
 from tests.unit.flight_serving.flights import FLIGHT
 
 
@@ -79,18 +79,3 @@ def test_a_long_list_of_problems_is_cut() -> None:
 def test_what_is_no_list_of_objects_is_refused(rows: Any) -> None:
     with pytest.raises(SchemaError):
         schema.frame(rows)
-
-
-def test_a_table_becomes_rows() -> None:
-    values = list(FLIGHT.values())
-    assert schema.rows_of([], [values]) == [FLIGHT]
-    assert schema.rows_of(list(FLIGHT), [values]) == [FLIGHT]
-
-
-def test_a_table_with_a_short_row_or_a_name_twice_is_refused() -> None:
-    with pytest.raises(SchemaError, match="row 1: 1 values for 2 fields: month, dest"):
-        schema.rows_of(["month", "dest"], [[1, "IAH"], [1]])
-    with pytest.raises(SchemaError, match="month: named more than once"):
-        schema.rows_of(["month", "month"], [[1, 1]])
-    with pytest.raises(SchemaError, match="row 0: needs a list of values"):
-        schema.rows_of(["month"], ["1"])

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from flight_rollout.kubectl import Access
 from flight_training import submit, train_step
 from flight_training.errors import TrainingError
 from flight_training.pod_logs import PodLogs
+from mlops_rollout.kubectl import Access
 
 JOB = {
     "kind": "PyTorchJob",

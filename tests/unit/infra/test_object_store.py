@@ -16,8 +16,8 @@ from moto import mock_aws
 from mlops_infra import object_store
 from mlops_infra.bucket import BucketProvider
 from mlops_infra.object_store import Connection, StoreAnswerError
+from mlops_platform.storage.dataset import DatasetProvider
 from mlops_stack import full_buckets
-from mlops_workloads.dataset import DatasetProvider
 
 PROPS: dict[str, Any] = {
     "bucket": "models",

@@ -12,7 +12,7 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from moto import mock_aws
 
-from mlops_platform import expire_artifacts
+from mlops_platform.tracking import expire_artifacts
 
 ROOT = "s3://artifacts/mlflow/"
 PLACES = [ROOT, "s3://artifacts/predictions/", "s3://pipelines/artifacts/"]

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from flight_pipeline.settings import NAME
-from mlops_platform import kserve_manifests
-from mlops_platform.kserve import KServe, KServeArgs
-from mlops_platform.kserve_manifests import KServeImages
+from mlops_platform.serving import kserve_manifests
+from mlops_platform.serving.kserve import KServe, KServeArgs
+from mlops_platform.serving.kserve_manifests import KServeImages
 from mlops_platform.upstream_manifests import ManifestsError
 from mlops_toolchain import images, layout
 from tests.unit import recording

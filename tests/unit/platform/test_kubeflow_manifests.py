@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
-from mlops_platform import kubeflow_manifests
-from mlops_platform.kubeflow_manifests import (
+from mlops_platform.pipelines import kubeflow_manifests
+from mlops_platform.pipelines.kubeflow_manifests import (
     KubeflowImages,
     KubeflowSettings,
 )

@@ -8,8 +8,8 @@ import pulumi_kubernetes as kubernetes
 import pytest
 
 from mlops_infra.buckets import Buckets, BucketsArgs, ObjectStore
-from mlops_platform import kubeflow_pipelines_ui
-from mlops_platform.kubeflow_pipelines_ui import (
+from mlops_platform.pipelines import kubeflow_pipelines_ui
+from mlops_platform.pipelines.kubeflow_pipelines_ui import (
     KubeflowPipelinesUi,
     KubeflowPipelinesUiArgs,
     KubeflowUiImages,

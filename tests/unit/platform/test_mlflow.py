@@ -3,8 +3,8 @@
 import pulumi
 
 from mlops_infra.buckets import Buckets, BucketsArgs, ObjectStore
-from mlops_platform import expire_artifacts, mlflow_upgrade
-from mlops_platform.mlflow import Mlflow, MlflowArgs
+from mlops_platform.tracking import expire_artifacts, mlflow_upgrade
+from mlops_platform.tracking.mlflow import Mlflow, MlflowArgs
 from mlops_toolchain import images
 from tests.unit import recording
 

@@ -13,7 +13,7 @@ import pulumi
 import pytest
 
 from mlops_infra.buckets import Buckets, BucketsArgs, ObjectStore
-from mlops_platform.mlflow import Mlflow, MlflowArgs
+from mlops_platform.tracking.mlflow import Mlflow, MlflowArgs
 from mlops_stack.rehearsal.ports import free_port
 from tests.unit import recording
 

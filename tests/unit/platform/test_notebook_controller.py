@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from mlops_platform import notebook_manifests
-from mlops_platform.notebook_controller import NotebookController, NotebookControllerArgs
+from mlops_platform.notebooks import notebook_manifests
+from mlops_platform.notebooks.notebook_controller import NotebookController, NotebookControllerArgs
 from mlops_platform.upstream_manifests import ManifestsError
 from mlops_toolchain import images, layout
 from tests.unit import recording

@@ -3,8 +3,8 @@
 import json
 from typing import Any
 
-from mlops_platform.seldon_core import SeldonCore, SeldonCoreArgs, SeldonImages
-from mlops_platform.seldon_definition import DEFINITION
+from mlops_platform.serving.seldon_core import SeldonCore, SeldonCoreArgs, SeldonImages
+from mlops_platform.serving.seldon_definition import DEFINITION
 from mlops_toolchain import images
 from tests.unit import recording
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from mlops_platform import training_manifests
-from mlops_platform.training_operator import TrainingOperator, TrainingOperatorArgs
+from mlops_platform.training import training_manifests
+from mlops_platform.training.training_operator import TrainingOperator, TrainingOperatorArgs
 from mlops_platform.upstream_manifests import ManifestsError
 from mlops_toolchain import images, layout
 from tests.unit import recording

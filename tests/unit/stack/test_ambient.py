@@ -12,10 +12,10 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from mlops_infra import direct, object_store
+from mlops_platform.pipelines.pipelines_api import PipelinesApi
 from mlops_stack import ambient, environment, probes
 from mlops_stack.outputs import StackOutputs
 from mlops_toolchain import layout
-from mlops_workloads.pipelines_api import PipelinesApi
 from tests.unit.nonsense import NOBODY, NONSENSE
 
 
@@ -169,6 +169,7 @@ _HOSTILE += [
 ]
 _VARIABLES = (
     *("STACK", "FORMAT", "BASE", "MONTHS", "PARAMETERS", "FRAMEWORK", "FLIGHTS", "VERSION"),
+    *("ROWS", "WORKLOAD"),
     *("WEIGHT", "KEEP", "KEEP_TO", "RESTORE", "NAME", "TTL", "TEMPLATE", "PUSH", "TO"),
 )
 

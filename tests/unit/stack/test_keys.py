@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from flight_rollout import rollout
-from flight_rollout.engine import ModelServer, Version
 from mlops_infra.keys_digest import names
+from mlops_rollout import rollout
+from mlops_rollout.engine import ModelServer, Version
 from mlops_toolchain import images, layout
 from tests.unit import recording
 
@@ -117,4 +117,4 @@ def test_other_keys_are_other_model_servers(runs: Runs) -> None:
 
 def servers(recorded: recording.Recorder) -> list[ModelServer]:
     told = recorded.named("rollout").inputs["servers"]
-    return [ModelServer(**each) for each in told]
+    return [ModelServer.read(each) for each in told]

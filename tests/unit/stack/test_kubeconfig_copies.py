@@ -18,12 +18,12 @@ with of_cluster(sys.argv[1]) as pods:
     reads(pods._kubectl[-1].partition("=")[2])
 """,
     "rollout": """
-from flight_rollout.kubectl import Access, Kubectl
+from mlops_rollout.kubectl import Access, Kubectl
 with Kubectl(Access(kubeconfig=sys.argv[1]), "models").command("get", "pods") as words:
     reads(next(word for word in words if "kubeconfig=" in word).partition("=")[2])
 """,
     "step logs": """
-from mlops_workloads import step_logs
+from mlops_platform.pipelines import step_logs
 step_logs._kubectl = lambda config, *_: reads(str(config))
 step_logs.reader(sys.argv[1])("run", "step")
 """,

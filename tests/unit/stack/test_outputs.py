@@ -5,7 +5,7 @@ from typing import Any
 import pulumi
 import pytest
 
-from flight_rollout.engine import ModelServer
+from mlops_rollout.engine import ModelServer
 from mlops_stack import outputs, probes
 from mlops_stack.outputs import StackOutputs
 from mlops_stack.status import rows
@@ -96,7 +96,7 @@ def test_an_output_that_nobody_would_read_is_refused() -> None:
 
 def test_a_stack_of_release_0_1_0_is_read() -> None:
     found = StackOutputs.read(OF_0_1_0)
-    assert [ModelServer(**each).name for each in found.model_servers] == ["flight-delay"]
+    assert [ModelServer.read(each).name for each in found.model_servers] == ["flight-delay"]
     shown = dict(rows("dev", found))
     assert list(shown) == [
         "MLflow",

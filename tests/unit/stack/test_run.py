@@ -5,14 +5,15 @@ from typing import Any
 
 import pytest
 
-from flight_rollout.engine import Version
-from flight_rollout.registry import Registered
+from mlops_platform.pipelines import pipeline_runs
+from mlops_platform.pipelines.pipelines_api import PipelinesApi
+from mlops_rollout.engine import Version
+from mlops_rollout.registry import Registered
 from mlops_stack import run
-from mlops_stack.outputs import StackOutputs
+from mlops_stack.outputs import StackOutputs, WorkloadOutputs
 from mlops_stack.pulumi_cli import Stack
-from mlops_workloads import pipeline_runs
-from mlops_workloads.pipelines_api import PipelinesApi
-from tests.unit.flight_rollout.fake import Cluster, FakeRegistry
+from mlops_workloads.flight_delay_commands import FlightDelayCommands
+from tests.unit.mlops_rollout.fake import Cluster, FakeRegistry
 from tests.unit.workloads.kubeflow import Kubeflow, serving
 
 PARAMETERS = {"training_months": "1-3", "evaluation_month": 4}
@@ -28,24 +29,25 @@ def kubeflow(monkeypatch: pytest.MonkeyPatch) -> Iterator[Kubeflow]:
         yield server
 
 
-def _outputs(kubeflow: Kubeflow) -> StackOutputs:
-    return StackOutputs(
-        kubeflow_url=kubeflow.url,
-        kubeflow_ui_url="http://ui",
-        pipeline_id="p",
-        pipeline_version_id="v",
+def _target(url: str) -> run.Target:
+    has = WorkloadOutputs(model_name="flight-delay", pipeline_id="p", pipeline_version_id="v")
+    return run.Target(
+        stack=Stack("dev"),
+        outputs=StackOutputs(kubeflow_url=url, kubeflow_ui_url="http://ui"),
+        workload=FlightDelayCommands(),
+        has=has,
     )
 
 
 def _follow(kubeflow: Kubeflow, **changes: Any) -> str:
-    return run._followed(Stack("dev"), _outputs(kubeflow), {**PARAMETERS, **changes})
+    return run._followed(_target(kubeflow.url), {**PARAMETERS, **changes})
 
 
 def _interrupt(monkeypatch: pytest.MonkeyPatch) -> None:
     def pressed(_seconds: float) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("mlops_workloads.pipeline_runs.time.sleep", pressed)
+    monkeypatch.setattr("mlops_platform.pipelines.pipeline_runs.time.sleep", pressed)
 
 
 def test_a_run_that_is_no_longer_followed_goes_on_and_the_message_says_how_to_end_it(
@@ -105,16 +107,18 @@ def test_a_month_that_the_champion_knows_is_named(month: int, named: bool) -> No
 
     version = Version(number="1", uri="")
     champion = Registered(version=version, run_id="r", canary_percent=0)
-    said = run._unfair(Trained(Cluster()), champion, month)
+    target, parameters = _target("http://kubeflow"), {"evaluation_month": month}
+    said = run._unfair(target, Trained(Cluster()), champion, parameters)
     assert bool(said) is named
     if named:
         assert f"month {month} evaluates" in said
-        assert "version 1, was trained on months 1-3" in said
-    assert run._unfair(Trained(Cluster()), None, month) == ""
+        assert "champion, version 1: " in said
+        assert "was trained on months 1-3" in said
+    assert run._unfair(target, Trained(Cluster()), None, parameters) == ""
 
 
 def test_the_end_of_a_run_says_that_its_comparison_was_not_fair(
     kubeflow: Kubeflow, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run._show(_outputs(kubeflow), "r", {"canary_percent": 0}, None, "month 2 evaluates")
+    run._show(_target(kubeflow.url).outputs, "r", {"canary_percent": 0}, None, "month 2 evaluates")
     assert "not fair: month 2 evaluates" in capsys.readouterr().out

@@ -3,20 +3,24 @@
 import http.server
 import threading
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict
 
 import pytest
 
-from flight_rollout import labelled_sample
-from flight_rollout.kubectl import Access
+from mlops_rollout.kubectl import Access
 from mlops_stack import serving_state
 from mlops_stack.outputs import StackOutputs
 from mlops_stack.serving_state import RepairError
-from mlops_workloads import rollout
-from tests.unit.flight_rollout import fake
-from tests.unit.flight_rollout.fake import SERVER, Cluster, FakeRegistry
+from mlops_workloads.flight_delay_commands import FlightDelayCommands
+from tests.unit.mlops_rollout import fake
+from tests.unit.mlops_rollout.fake import SERVER, Cluster, FakeRegistry
 
-OUTPUTS = StackOutputs(seldon_url="http://127.0.0.1:9")
+HAS = {
+    "model_name": "flight-delay",
+    "model_servers": [asdict(SERVER)],
+    "seldon_url": "http://127.0.0.1:9",
+}
+OUTPUTS = StackOutputs(workloads={"flight-delay": HAS})
 
 
 @pytest.fixture
@@ -24,8 +28,8 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Cluster:
     made = fake.world(monkeypatch)
     made.aliases["champion"] = "1"
     of = (FakeRegistry(made), [SERVER], Access())
-    monkeypatch.setattr(serving_state, "_of", lambda _outputs: of)
-    monkeypatch.setattr(rollout, "sample", fake.sample)
+    monkeypatch.setattr(serving_state, "_of", lambda _outputs, _has: of)
+    monkeypatch.setattr(FlightDelayCommands, "sample", lambda _self, _rows=0: fake.sample())
     return made
 
 
@@ -83,7 +87,7 @@ def test_a_stack_that_serves_nothing_is_not_asked() -> None:
 def test_an_engine_is_asked_for_a_prediction_not_for_its_health(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(labelled_sample, "read", lambda *_, **__: fake.sample())
+    monkeypatch.setattr(FlightDelayCommands, "sample", lambda _self, _rows=0: fake.sample())
 
     class Healthy(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -95,7 +99,10 @@ def test_an_engine_is_asked_for_a_prediction_not_for_its_health(
 
     server = http.server.HTTPServer(("127.0.0.1", 0), Healthy)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    outputs = replace(OUTPUTS, kserve_url=f"http://127.0.0.1:{server.server_port}")
+    servers = [asdict(SERVER), {**asdict(SERVER), "engine": "kserve"}]
+    url = f"http://127.0.0.1:{server.server_port}"
+    has = {**HAS, "model_servers": servers, "kserve_url": url}
+    outputs = StackOutputs(workloads={"flight-delay": has})
     probes = serving_state.probes(outputs)
     for name in ("KServe", "Seldon"):
         said = probes[name]()

@@ -8,9 +8,9 @@ import boto3
 import pytest
 from moto import mock_aws
 
+from mlops_platform.storage.dataset import DatasetNotBuiltError, DatasetProvider
 from mlops_toolchain import artefacts, datasets
 from mlops_toolchain.errors import ToolchainError
-from mlops_workloads.dataset import DatasetNotBuiltError, DatasetProvider
 
 PROPS: dict[str, Any] = {
     "bucket": "datasets",

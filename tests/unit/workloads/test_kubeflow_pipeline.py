@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from mlops_workloads import pipeline_runs, step_logs
-from mlops_workloads.kubeflow_pipeline import (
+from mlops_platform.pipelines import pipeline_runs, step_logs
+from mlops_platform.pipelines.kubeflow_pipeline import (
     PipelineRunProvider,
     PipelineVersionProvider,
     RecurringRunProvider,
 )
-from mlops_workloads.pipeline_runs import RunFailedError, follow, steps
-from mlops_workloads.pipelines_api import PipelinesApi, PipelinesApiError
+from mlops_platform.pipelines.pipeline_runs import RunFailedError, follow, steps
+from mlops_platform.pipelines.pipelines_api import PipelinesApi, PipelinesApiError
 from tests.unit.workloads.kubeflow import NOT_FOUND, Kubeflow, serving
 
 SPEC: dict[str, Any] = {

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from mlops_infra.buckets import Buckets, BucketsArgs, ObjectStore
-from mlops_workloads.deployer import Deployer
-from mlops_workloads.model_server import ModelServer, ModelServerArgs
+from mlops_platform.pipelines.deployer import Deployer
+from mlops_platform.serving.model_server import ModelServer, ModelServerArgs
 from tests.unit import recording
 
 
@@ -37,6 +37,7 @@ def test_no_object_of_theirs_has_the_name_of_another(engine: Any) -> None:
                     server="server",
                     name=name,
                     model_name=name,
+                    runtime_class="",
                     log_rate=1.0,
                     deployer=Deployer(namespace="kubeflow", account="runner"),
                 ),

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from mlops_workloads import model_version
-from mlops_workloads.model_version import ModelNotFoundError, ModelVersionProvider
+from mlops_platform.tracking import model_version
+from mlops_platform.tracking.model_version import ModelNotFoundError, ModelVersionProvider
 
 PROPS: dict[str, Any] = {"tracking_uri": "http://a", "model": "m", "after": "t"}
 FOUND = {

@@ -7,7 +7,7 @@ import joblib
 import numpy as np
 import pandas as pd
 
-from flight_serving import predictor
+from mlops_serving import predictor
 
 # The names that Seldon's own scikit-learn server tries.
 _FILES = ("model.joblib", "model.pickle", "model.pkl")

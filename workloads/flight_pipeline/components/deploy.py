@@ -10,7 +10,7 @@ def deploy(
     model: dsl.Input[dsl.Model], model_name: str, data: str = "", canary_percent: int = 0
 ) -> str:
     """Register the model, let the model servers roll it out, promote it; return the version."""
-    from flight_rollout import deploy_step
+    from flight_delay import deploy_step
 
     return deploy_step.deploy(
         run_id=model.metadata["mlflow_run_id"],

@@ -1,0 +1,1 @@
+"""Kubeflow Pipelines, and pipelines on it."""

@@ -1,0 +1,1 @@
+"""Engines that serve models, the gateway before them, and what serves."""

@@ -1,0 +1,1 @@
+"""Data that workloads bring, and how their Pods find the store."""
