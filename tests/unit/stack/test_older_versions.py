@@ -1,10 +1,12 @@
 """What holds data in the stacks of earlier versions is neither deleted nor replaced by this one."""
 
+import base64
 import functools
 import json
 from pathlib import Path
 from typing import Any
 
+import dill
 import pytest
 
 from mlops_infra.bucket import BucketProvider
@@ -112,3 +114,14 @@ def test_a_moved_claim_is_noticed() -> None:
         assert replaced("kubernetes:core/v1:PersistentVolumeClaim", claim, moved)
         grown = {**claim, "spec": {**claim["spec"], "resources": {"requests": {"storage": "99Gi"}}}}
         assert not replaced("kubernetes:core/v1:PersistentVolumeClaim", claim, grown)
+
+
+_PROVIDERS = json.loads((DATA / "0.1.0/providers.json").read_text())
+
+
+@pytest.mark.parametrize("named", sorted(_PROVIDERS))
+def test_the_providers_that_a_state_names_are_found(named: str) -> None:
+    """A destroy reads them from the state: it does not run the program."""
+    provider = dill.loads(base64.b64decode(_PROVIDERS[named]))  # noqa: S301 - of this repository
+    assert type(provider).__name__ == named.rpartition(".")[2]
+    assert callable(provider.delete)
