@@ -195,14 +195,14 @@ def _measure(serving: Serving, engine: str, row: Callable[[str, str, str], None]
     flights = labelled_sample.read(str(layout.dataset_dir()), month=6, flights=20).rows
     # The plain app knows no missing values.
     rows = [flight for flight in flights if None not in flight.values()]
-    path, body = serving.engine.request(rows[:1])
+    path, body = serving.engine.request("flight-delay", rows[:1])
     ways = {way: (f"{url}/{path}", body) for way, url in serving.ways().items()}
     times = latencies(ways)
     for way, values in times.items():
         target = "p50 and p99 at most 1.1 times the container's" if way == "Service" else "report"
         ratio = "" if way == "container" else _ratio(values, times["container"])
         row(f"{name}, through the {way}", target, _line(values) + ratio)
-    with serving.trial(serving.engine.request(rows), log_rate=0) as trial:
+    with serving.trial(serving.engine.request("flight-delay", rows), log_rate=0) as trial:
         row(f"{name}, apply to first prediction", "≤ 12 s", f"{trial.seconds:.1f} s")
         times = latencies(
             {"logs": ways["container"], "does not log": (f"{trial.url}/{path}", body)}

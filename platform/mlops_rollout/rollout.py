@@ -175,6 +175,21 @@ def versions(server: ModelServer, *, access: Access) -> dict[str, str]:
     return {str(each["name"]): each["labels"].get(_VERSION, "") for each in metadata}
 
 
+def forget(servers: Sequence[ModelServer], *, access: Access) -> None:
+    """Remove every version of a model, and its routes before them; other models serve on.
+
+    Raises:
+        ServingError: the cluster does not do it.
+    """
+    model, kubectl = name_of(servers), Kubectl(access, gateway.NAMESPACE)
+    routes = gateway.read(kubectl)
+    if gateway_configuration.files_of(routes.files, model):
+        files = gateway_configuration.merge(routes.files, model, {})
+        records = {name: record for name, record in routes.records.items() if name != model}
+        gateway.write(kubectl, files, instead_of=routes, records=records)
+    remove(servers, access=access)
+
+
 def remove(servers: Sequence[ModelServer], *, access: Access) -> None:
     """Remove every version from every engine.
 

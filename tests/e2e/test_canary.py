@@ -82,7 +82,7 @@ def _loads(
 ) -> dict[str, Load]:
     loads = {}
     for name, engine in ENGINES.items():
-        path, body = engine.request(rows)
+        path, body = engine.request("flight-delay", rows)
         url = f"{outputs[f'{name}_url']}/{path}"
         loads[name] = Load(url, body, partial(_version, engine), per_second=per_second, threads=4)
     return loads
@@ -130,7 +130,7 @@ def test_a_gateway_that_ends_says_so_on_every_connection(
     kubectl = kubectl_of(whole_outputs)
     (pod,) = kubectl.get("pods")
     flag = ("exec", pod["metadata"]["name"], "--")
-    path, body = inference_service.request(rows)
+    path, body = inference_service.request("flight-delay", rows)
     url = f"{whole_outputs['kserve_url']}/{path}"
     with httpx.Client() as client:
 

@@ -115,7 +115,7 @@ def _route() -> Route:
 def test_the_champion_answers_through_the_gateway(
     outputs: dict[str, Any], rows: list[dict[str, Any]]
 ) -> None:
-    path, body = inference_service.request(rows)
+    path, body = inference_service.request("flight-delay", rows)
     answer = httpx.post(f"{outputs['kserve_url']}/{path}", json={**body, "id": "mine"}).json()
     assert answer["id"] == "mine"
     found = inference_service.answer(answer)
@@ -136,7 +136,7 @@ def test_the_champion_answers_through_the_gateway(
 def test_a_malformed_request_is_refused_by_field(
     outputs: dict[str, Any], rows: list[dict[str, Any]], change: dict[str, Any], message: str
 ) -> None:
-    path, body = inference_service.request([{**rows[0], **change}])
+    path, body = inference_service.request("flight-delay", [{**rows[0], **change}])
     answer = httpx.post(f"{outputs['kserve_url']}/{path}", json=body)
     assert answer.status_code == 400
     assert message in answer.json()["error"]
@@ -152,7 +152,7 @@ def test_a_model_is_not_unloaded_by_who_may_ask_it_and_comes_back_where_it_is(
     answer = httpx.post(f"{outputs['kserve_url']}/{unload}")
     assert answer.status_code == 404
     assert "passes predictions, metadata and health" in answer.json()["error"]
-    path, body = inference_service.request(rows)
+    path, body = inference_service.request("flight-delay", rows)
     url = f"{outputs['kserve_url']}/{path}"
     assert httpx.post(url, json=body).status_code == 200
     # Within the cluster somebody may.
@@ -166,14 +166,14 @@ def test_a_model_is_not_unloaded_by_who_may_ask_it_and_comes_back_where_it_is(
 def test_a_model_that_is_not_there_is_not_found(
     outputs: dict[str, Any], rows: list[dict[str, Any]]
 ) -> None:
-    _, body = inference_service.request(rows)
+    _, body = inference_service.request("flight-delay", rows)
     answer = httpx.post(f"{outputs['kserve_url']}/v2/models/other/infer", json=body)
     assert answer.status_code == 404
     assert "other" in answer.json()["error"]
 
 
 def test_predictions_are_logged(outputs: dict[str, Any], rows: list[dict[str, Any]]) -> None:
-    path, body = inference_service.request(rows)
+    path, body = inference_service.request("flight-delay", rows)
     answer = httpx.post(
         f"{outputs['kserve_url']}/{path}", json={**body, "id": "kserve-logged"}
     ).json()
@@ -185,7 +185,7 @@ def test_predictions_are_logged(outputs: dict[str, Any], rows: list[dict[str, An
 
 
 def test_both_engines_say_the_same_side_by_side(stack: Commands, outputs: dict[str, Any]) -> None:
-    lines = stack.run("predict", "--flights", "7").stdout.splitlines()
+    lines = stack.run("predict", "--rows", "7").stdout.splitlines()
     version = outputs["model_version"]
     assert lines[1].split() == [
         "flight",
@@ -214,7 +214,7 @@ def test_a_rolling_update_and_a_rollback_lose_no_request(
 ) -> None:
     _set_version(trial, "a")
     _serve(kubectl, trial)
-    path, body = inference_service.request(rows[:1])
+    path, body = inference_service.request("flight-delay", rows[:1])
     with serving.routed(stack, _route()) as url:
         with Load(f"{url}/{path}", body, _version) as load:
             for version in ("b", "a"):
@@ -246,7 +246,7 @@ def test_a_killed_server_comes_back(
     selector = f"serving.kserve.io/inferenceservice={NAME}"
     pods = kubectl("get", "pods", "--selector", selector, "--output", "name").split()
     assert len(pods) == 2
-    path, body = inference_service.request(rows[:1])
+    path, body = inference_service.request("flight-delay", rows[:1])
     with (
         serving.routed(stack, _route()) as url,
         Load(f"{url}/{path}", body, _version) as load,
@@ -272,7 +272,7 @@ def test_a_wrong_address_is_the_reason_and_the_old_version_serves_on(
     serving.apply(kubectl, trial)
     wait(lambda: _state(kubectl).failed, "the failure")
     assert _WRONG in _state(kubectl).detail
-    path, body = inference_service.request(rows)
+    path, body = inference_service.request("flight-delay", rows)
     with serving.forward(stack, NAMESPACE, f"service/{inference_service.service(NAME)}", 80) as url:
         answer = httpx.post(f"{url}/{path}", json=body).json()
     assert _version(answer) == "old"
@@ -356,7 +356,7 @@ def test_an_update_that_cannot_serve_fails_with_the_reason(
         text = failed.stdout + failed.stderr
         reason = r"flight-delay-v{}-\w+ does not serve: storage-initializer: .*nothing/here"
         assert re.search(reason.format(broken), text)
-        path, body = inference_service.request(rows)
+        path, body = inference_service.request("flight-delay", rows)
         answer = httpx.post(f"{outputs['kserve_url']}/{path}", json=body).json()
         assert _version(answer) == good
     finally:

@@ -87,7 +87,7 @@ def test_a_lasting_stack_gets_another_version_and_keeps_all_of_its_data(
     assert record.read(commands.name) is None
     # It is the same stack, with what it serves.
     assert commands.stack.known_id() == identity
-    commands.run("predict", "--flights", "1")
+    commands.run("predict", "--rows", "1")
     commands.run("status")
     assert "No changes" in commands.run("preview", "--format", "markdown").stdout
     # What the API server asks of the kubelet is allowed, and runs go on.

@@ -1,5 +1,6 @@
 """The champion on every serving engine, as a resource."""
 
+import importlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -25,17 +26,9 @@ def access(kubeconfig: str) -> Access:
 
 
 class RolloutProvider(DiscreetProvider):
-    """Lets serve what MLflow's registry says.
-
-    Args:
-        sample: reads what versions are tested with; a function of a module, which the state names.
-    """
+    """Lets serve what MLflow's registry says."""
 
     serialize_as_secret_always = False
-
-    def __init__(self, sample: Callable[[], Sample]) -> None:
-        super().__init__()
-        self._sample = sample
 
     def create(self, props: dict[str, Any]) -> CreateResult:
         """Roll out, unless a Deploy step has done it; then every version is only tested.
@@ -58,12 +51,11 @@ class RolloutProvider(DiscreetProvider):
         return UpdateResult(self._rolled_out(news, before=olds["servers"]))
 
     def delete(self, _id: str, props: dict[str, Any]) -> None:
-        """Remove every version."""
-        rollout.remove(_servers(props["servers"]), access=access(props["kubeconfig"]))
+        """Remove every version, and the model's routes."""
+        rollout.forget(_servers(props["servers"]), access=access(props["kubeconfig"]))
 
-    def _rolled_out(
-        self, props: dict[str, Any], before: Sequence[dict[str, Any]] = ()
-    ) -> dict[str, Any]:
+    @staticmethod
+    def _rolled_out(props: dict[str, Any], before: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
         registry = Registry(props["tracking_uri"], props["model"])
         cluster, servers = access(props["kubeconfig"]), _servers(props["servers"])
         served = promotion.serve(
@@ -71,13 +63,22 @@ class RolloutProvider(DiscreetProvider):
             registry=registry,
             servers=servers,
             access=cluster,
-            sample=self._sample,
+            sample=_function(props["sample"]),
             say=_say,
         )
         places = {(server.engine, server.namespace) for server in servers}
         left = [s for s in _servers(before) if (s.engine, s.namespace) not in places]
         rollout.remove(left, access=cluster)
         return {**props, "version": max(served, key=lambda each: each.percent).version}
+
+
+def _function(named: str) -> Callable[[], Sample]:
+    """Return a function of a module. Its name alone is in the state: a workload that is removed
+    takes its modules with it, and what it has rolled out is deleted after that.
+    """
+    module, _, name = named.partition(":")
+    found: Callable[[], Sample] = getattr(importlib.import_module(module), name)
+    return found
 
 
 def _say(line: str) -> None:
@@ -113,7 +114,7 @@ class Rollout(Resource, module="mlops", name="Rollout"):
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__(
-            RolloutProvider(sample),
+            RolloutProvider(),
             name,
             {
                 "kubeconfig": kubeconfig,
@@ -121,6 +122,7 @@ class Rollout(Resource, module="mlops", name="Rollout"):
                 "model": model,
                 "servers": servers,
                 "after": after,
+                "sample": f"{sample.__module__}:{sample.__qualname__}",
                 "version": None,
             },
             opts,

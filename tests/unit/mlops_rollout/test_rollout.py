@@ -77,8 +77,12 @@ def test_two_models_share_the_gateway_and_leave_each_other_alone(cluster: Cluste
         "flight-delay": {"champion": "1"},
         "other": {"champion": "7"},
     }
-    rollout.remove([other], access=Access())
+    rollout.forget([other], access=Access())
     assert cluster.serving() == {"2"}
+    assert cluster.routes == cluster.loaded
+    assert not second.keys() & cluster.routes.keys()
+    assert cluster.asked() == set(cluster.manifests)
+    assert gateway.read(kubectl).records == {"flight-delay": {"champion": "1"}}
 
 
 def test_what_fails_is_removed_and_what_served_serves_on(cluster: Cluster) -> None:
@@ -130,8 +134,11 @@ def test_a_version_that_the_gateway_may_ask_is_not_removed(cluster: Cluster) -> 
 
 def test_everything_can_be_removed(cluster: Cluster) -> None:
     _roll_out((TWO, 20), (ONE, 80))
-    rollout.remove([SERVER], access=Access())
+    rollout.forget([SERVER], access=Access())
     assert not cluster.manifests
+    assert not cluster.loaded
+    # Again, and where there never was a gateway's route.
+    rollout.forget([SERVER], access=Access())
 
 
 @pytest.mark.parametrize(
