@@ -45,7 +45,10 @@ def test_every_setting_is_there(page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=_ids)
 def test_every_program_is_there(page: Path) -> None:
     text = page.read_text()
+    shown = re.findall(r"`(?:workloads|platform)/([\w/]+)\.py`", text)  # which the page adds
     for module in re.findall(r"python -m ([a-z_.]+)", text):
+        if module.replace(".", "/") in shown:
+            continue
         found = list(CHECKOUT.glob(f"*/{module.replace('.', '/')}*"))
         found += list(CHECKOUT.glob(f"{module.replace('.', '/')}*"))
         assert found, f"python -m {module}"
