@@ -16,12 +16,14 @@ class Component(pulumi.ComponentResource):
 
     Attributes:
         TOKEN: type of the resource, which Pulumi's state holds.
+        NAME: the setting `components`' word for it; empty for what every stack has.
         IMAGES: the toolchain's images that its Pods run.
         IDENTITIES: who of it reaches the buckets where there are no keys.
         child: options of its own resources.
     """
 
     TOKEN: ClassVar[str]
+    NAME: ClassVar[str] = ""
     IMAGES: ClassVar[tuple[Image, ...]] = ()
     IDENTITIES: ClassVar[tuple[Identity, ...]] = ()
 

@@ -7,7 +7,7 @@ it again, with what they alone can see.
 import shutil
 from pathlib import Path
 
-from mlops_stack import environment
+from mlops_stack import environment, report
 from mlops_stack.keeping import archive
 from mlops_stack.kubernetes_version import artefact_names, wanted_version
 from mlops_stack.pulumi_cli import Stack, settings_in
@@ -25,6 +25,8 @@ def up(stack: Stack, *, restore: Path | None = None) -> None:
         SettingsError: the configuration is wrong, or has no place for the export.
     """
     settings = _settings(stack)
+    if notice := settings.notice():
+        report.note(f"! {notice}")
     if settings.cluster_provider == "embedded":
         artefact_names(wanted_version(stack.name, settings))
     check_restore(settings, archive.look(restore) if restore else None)

@@ -9,12 +9,9 @@ from mlops_infra.provision import Infra, image_names, provision
 from mlops_infra.stack_identity import StackIdentity
 from mlops_platform.component import Component
 from mlops_platform.components import COMPONENTS
-from mlops_platform.notebooks.notebook_controller import NotebookController
-from mlops_platform.pipelines.kubeflow_pipelines_ui import KubeflowPipelinesUi
 from mlops_platform.serving.kserve import KServe
 from mlops_platform.serving.seldon_core import SeldonCore
 from mlops_platform.serving.serving_gateway import ServingGateway
-from mlops_platform.training.training_operator import TrainingOperator
 from mlops_stack import ownership, settings
 from mlops_stack.settings import Settings
 from mlops_workloads.flight_delay_workload import FlightDelay, FlightDelayArgs
@@ -23,15 +20,10 @@ from mlops_workloads.workload import Workload
 
 def components(config: Settings) -> frozenset[type[Component]]:
     """Return the components that a stack's settings ask for."""
-    left_out = {
-        KubeflowPipelinesUi: not config.kubeflow_ui,
-        KServe: config.serving_engines not in ("kserve", "both"),
-        SeldonCore: config.serving_engines not in ("seldon", "both"),
-        TrainingOperator: not config.training_operator,
-        NotebookController: not config.notebooks,
-        ServingGateway: config.serving_engines == "none",
-    }
-    return frozenset(each for each in COMPONENTS if not left_out.get(each))
+    chosen = config.chosen
+    found = {each for each in COMPONENTS if not each.NAME or each.NAME in chosen}
+    # One address a model, wherever anything serves.
+    return frozenset(found if found & {KServe, SeldonCore} else found - {ServingGateway})
 
 
 def parts(config: Settings) -> tuple[type[Part], ...]:

@@ -22,7 +22,8 @@ def outputs(stack: Stack) -> StackOutputs:
     found = StackOutputs.read(stack.outputs_when_up())
     if not found.gateway_url:
         raise NotServingError(
-            f"stack {stack.name} serves no model; set `mlops-platform:servingEngines: both` in "
-            f"{stack.file().name} and run `make up STACK={stack.name}`"
+            f"stack {stack.name} serves no model; add kserve or seldon to "
+            f"`mlops-platform:components` in {stack.file().name} and run "
+            f"`make up STACK={stack.name}`"
         )
     return found

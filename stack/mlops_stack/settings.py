@@ -27,7 +27,9 @@ from mlops_infra.node.addons import STORAGE_CLASS
 PROJECT = "mlops-platform"
 
 # What the make commands tell the program, beside what the stack's file configures.
-COMMAND_KEYS = frozenset({"stackId", "formerStackId", "clusterIdentifier", "replace"})
+COMMAND_KEYS = frozenset({"stackId", "formerStackId", "clusterIdentifier", "replace", "without"})
+# Keys of release 0.1.0 for what `components` says now.
+_FORMER_SWITCHES = ("kubeflow_ui", "serving_engines", "training_operator", "notebooks")
 
 _QUANTITY = re.compile(r"[0-9]+(\.[0-9]+)?(Ki|Mi|Gi|Ti|k|M|G|T|m)?")
 _DNS_LABEL = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
@@ -37,6 +39,9 @@ _EKS_ADDONS = (
     *("vpc-cni", "kube-proxy", "coredns"),
     *("eks-pod-identity-agent", "aws-ebs-csi-driver"),
 )
+# What a stack may have or not, by the words of the setting `components`; the rest it always has.
+COMPONENTS = ("kubeflow-ui", "kserve", "seldon", "training-operator", "notebooks")
+_NO_COMPONENTS = "none"
 _STACK_NAME_LENGTH = 40
 _CRON_FIELDS = 6
 _LAST_MONTH_WITH_SUCCESSOR = 11
@@ -82,6 +87,15 @@ def _schedule(text: str) -> str:
             "needs six fields, seconds first, for example 0 0 3 * * * for three o'clock every "
             "night; leave it empty for no schedule"
         )
+    return text
+
+
+def _components(text: str) -> str:
+    if text == _NO_COMPONENTS:
+        return text
+    for item in items(text):
+        if item not in COMPONENTS:
+            raise ValueError(f"no component {item!r}; there are {', '.join(COMPONENTS)}, or none")
     return text
 
 
@@ -178,6 +192,7 @@ class Settings(BaseModel):
     artifact_expiry_days: int = Field(0, ge=0)
     mlflow_storage_size: Quantity = "2Gi"
     kubeflow_storage_size: Quantity = "2Gi"
+    components: Annotated[str, AfterValidator(_components)] = ""
     kubeflow_ui: bool = True
     training_months: Annotated[str, AfterValidator(_months)] = "1-3"
     pipeline_schedule: Annotated[str, AfterValidator(_schedule)] = ""
@@ -205,6 +220,55 @@ class Settings(BaseModel):
     owner: str = Field("", pattern=r"^([^@\s,]+@[^@\s,]+\.[^@\s,]+)?$")
     expires: Annotated[str, AfterValidator(_expiry)] = "never"
 
+    @property
+    def chosen(self) -> frozenset[str]:
+        """What the stack has of `COMPONENTS`."""
+        if self.components:
+            return frozenset(items(self.components)) & frozenset(COMPONENTS)
+        asked = {
+            "kubeflow-ui": self.kubeflow_ui,
+            "kserve": self.serving_engines in ("kserve", "both"),
+            "seldon": self.serving_engines in ("seldon", "both"),
+            "training-operator": self.training_operator,
+            "notebooks": self.notebooks,
+        }
+        return frozenset(name for name in COMPONENTS if asked[name])
+
+    def without(self, *components: str) -> Self:
+        """Return the same settings of a stack that has not these of its components."""
+        left = [name for name in COMPONENTS if name in self.chosen - set(components)]
+        former = {name: type(self).model_fields[name].default for name in _FORMER_SWITCHES}
+        text = ", ".join(left) or _NO_COMPONENTS
+        return self.model_copy(update={**former, "components": text})
+
+    def notice(self) -> str:
+        """Return how what the next release no longer takes is to be written, or nothing."""
+        former = self._former_switches()
+        if not former:
+            return ""
+        written = [name for name in COMPONENTS if name in self.chosen]
+        return (
+            f"{', '.join(former)}: the setting `components` says it from now on; write "
+            f"`components: {', '.join(written) or _NO_COMPONENTS}` instead"
+        )
+
+    def _former_switches(self) -> list[str]:
+        # Pulumi gives every key its default, so that it cannot be told whether one is written.
+        return [
+            to_camel(name)
+            for name in _FORMER_SWITCHES
+            if getattr(self, name) != type(self).model_fields[name].default
+        ]
+
+    @model_validator(mode="after")
+    def _components_are_said_once(self) -> Self:
+        if self.components and (former := self._former_switches()):
+            raise ValueError(
+                f"components says what the stack has, and {', '.join(former)} too; remove all but "
+                "components"
+            )
+        return self
+
     @model_validator(mode="after")
     def _expiry_has_who_acts(self) -> Self:
         if self.artifact_expiry_days and self.layers == "infra" and self.cluster_provider != "eks":
@@ -230,10 +294,10 @@ class Settings(BaseModel):
                     "with layers infra, push the images to the repositories it then shows, and set "
                     "imageRegistry (see docs/aws.md)"
                 )
-            if self.serving_engines != "none":
+            if engines := self.chosen & {"kserve", "seldon"}:
                 raise ValueError(
-                    "servingEngines do not work on eks yet: model servers find no credentials for "
-                    "S3 there; remove it"
+                    f"{', '.join(sorted(engines))}: model servers find no credentials for S3 on "
+                    "eks yet; take them out of components"
                 )
             if self.cluster_network != "auto" and not self.cluster_network.endswith("/16"):
                 raise ValueError("a VPC over three zones needs a clusterNetwork of /16")
@@ -334,7 +398,8 @@ def load() -> Settings:
     if found.layers == "all":
         # Before anything is registered: what is compiled wrongly changes nothing.
         check_compiled()
-    return found
+    left_out = items(from_command("without"))
+    return found.without(*left_out) if left_out else found
 
 
 def from_command(key: str) -> str:

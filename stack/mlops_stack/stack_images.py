@@ -23,13 +23,13 @@ class StackImagesError(PulumiError):
 
 
 def configuration(stack: Stack) -> dict[str, str]:
-    """Return the settings by which the stack's next update differs from its file.
+    """Return what the stack's next update is told beside its file.
 
     A stack that has Kubeflow's UI keeps it; one that has none gets it once its images are built.
     """
     if stack.provider() != "embedded" or all(map(images.is_expected, _UI)) or stack.knows(_UI_TYPE):
         return {}
-    return {"kubeflowUi": "false"}
+    return {"without": "kubeflow-ui"}
 
 
 def build_for(stack: Stack, settings: Settings) -> None:

@@ -89,8 +89,9 @@ def jobs_of(stack: Stack, has: WorkloadOutputs) -> Mapping[str, Any]:
     jobs = has.training_jobs
     if not jobs:
         raise TrainError(
-            f"stack {stack.name} has no training operator; set `mlops-platform:trainingOperator: "
-            f'"true"` in {stack.file().name} and run `make up STACK={stack.name}`'
+            f"stack {stack.name} has no training operator; add training-operator to "
+            f"`mlops-platform:components` in {stack.file().name} and run "
+            f"`make up STACK={stack.name}`"
         )
     if not jobs["templates"]:
         raise TrainError(

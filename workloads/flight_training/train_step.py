@@ -44,7 +44,7 @@ def train(
     if framework not in jobs.get("templates", {}):
         raise TrainingError(
             f"trainer is {framework}, and nothing here runs such jobs; set "
-            "mlops-platform:trainingOperator to true, or use trainer sklearn"
+            "training-operator among mlops-platform:components, or use trainer sklearn"
         )
     # The step's own, so that another try of it finds the job of the try before.
     name = f"{framework}-{os.environ['KFP_RUN_ID'][:8]}"

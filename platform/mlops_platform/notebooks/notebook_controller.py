@@ -39,6 +39,7 @@ class NotebookController(Component):
     namespace: pulumi.Output[str]
 
     TOKEN: ClassVar = "mlops:platform:NotebookController"  # noqa: S105 - a resource's type
+    NAME: ClassVar = "notebooks"
     IMAGES: ClassVar = published(_CONTROLLER)
 
     def __init__(

@@ -64,6 +64,7 @@ class KubeflowPipelinesUi(Component):
     url: pulumi.Output[str]
 
     TOKEN: ClassVar = "mlops:platform:KubeflowPipelinesUi"  # noqa: S105 - a resource's type
+    NAME: ClassVar = "kubeflow-ui"
     IMAGES: ClassVar = published(*astuple(KubeflowUiImages()))
     IDENTITIES: ClassVar = (
         Identity(

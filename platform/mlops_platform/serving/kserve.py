@@ -58,6 +58,7 @@ class KServe(Component):
     runtime: str
 
     TOKEN: ClassVar = "mlops:platform:KServe"  # noqa: S105 - a resource's type
+    NAME: ClassVar = "kserve"
     IMAGES: ClassVar = (*published(*astuple(KServeImages())), Image(_SERVER))
 
     def __init__(

@@ -66,6 +66,7 @@ class SeldonCore(Component):
     namespace: pulumi.Output[str]
 
     TOKEN: ClassVar = "mlops:platform:SeldonCore"  # noqa: S105 - a resource's type
+    NAME: ClassVar = "seldon"
     IMAGES: ClassVar = (
         *published(SeldonImages.controller),
         Image(MODEL_SERVER),

@@ -41,6 +41,7 @@ class TrainingOperator(Component):
     namespace: pulumi.Output[str]
 
     TOKEN: ClassVar = "mlops:platform:TrainingOperator"  # noqa: S105 - a resource's type
+    NAME: ClassVar = "training-operator"
     IMAGES: ClassVar = (*published(_OPERATOR), Image(_INIT_CONTAINER))
 
     def __init__(

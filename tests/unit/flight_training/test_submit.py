@@ -96,7 +96,7 @@ def test_a_job_that_is_gone_is_no_success() -> None:
 
 def test_a_step_without_an_operator_says_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(train_step.VARIABLE, "{}")
-    with pytest.raises(TrainingError, match="trainingOperator"):
+    with pytest.raises(TrainingError, match="training-operator among mlops-platform:components"):
         train_step.train(
             framework="pytorch", data="", training_months="1", network={}, experiment="flights"
         )

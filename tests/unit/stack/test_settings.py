@@ -60,7 +60,7 @@ def test_a_pipeline_of_other_code_is_refused_with_the_remedy(
                 "imageRegistry": "r.example.org",
                 "servingEngines": "both",
             },
-            "servingEngines do not work on eks yet: model servers find no credentials",
+            "kserve, seldon: model servers find no credentials for S3 on eks yet",
         ),
         ({"clusterNetwork": "8.8.0.0/16"}, "private network"),
         ({"clusterNetwork": "10.0.0.0/24"}, "/16 to /20"),

@@ -58,7 +58,7 @@ def test_a_new_stack_does_not_wait_for_the_ui(
     stack = _stack()
     stack_images.build_for(stack, settings.parse({}))
     assert not commands
-    assert stack_images.configuration(stack) == {"kubeflowUi": "false"}
+    assert stack_images.configuration(stack) == {"without": "kubeflow-ui"}
 
 
 def test_it_gets_the_ui_once_that_is_built(
