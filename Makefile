@@ -28,7 +28,7 @@ ENVIRONMENT = $(PYTHON) -m mlops_stack.environments create --name "$$GIVEN_NAME"
 
 .DEFAULT_GOAL := help
 .PHONY: help up preview run status down backup upgrade refresh takeover toolchain toolchain-in-a-hurry toolchain-for-preview toolchain-status cache-push env envs reap rehearse images predict train canary promote rollback
-.PHONY: bootstrap pipeline lint test test-unit test-integration test-serving test-pages test-soak test-restore test-settings test-upgrade test-s3 bench
+.PHONY: bootstrap pipeline settings lint test test-unit test-integration test-serving test-pages test-soak test-restore test-settings test-upgrade test-s3 bench
 
 help: ## Show the commands
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
@@ -125,12 +125,16 @@ cache-push: bootstrap ## Give the shared cache that MLOPS_SHARED_CACHE names wha
 pipeline: bootstrap ## Compile the flight-delay pipeline to workloads/flight_pipeline/pipeline.yaml
 	@$(PYTHON) -W ignore -m flight_pipeline.compile
 
+settings: bootstrap ## Write the settings' keys to Pulumi.yaml
+	@$(PYTHON) -m mlops_stack.project_file
+
 lint: bootstrap ## Format check, lint, types, which layer sees which
 	@.venv/bin/ruff format --check .
 	@.venv/bin/ruff check .
 	@.venv/bin/mypy stack policies infra platform plugins toolchain workloads controllers
 	@said=$$(.venv/bin/lint-imports --no-cache) || { echo "$$said"; exit 1; }
 	@$(PYTHON) -W ignore -m flight_pipeline.compile --check
+	@$(PYTHON) -m mlops_stack.project_file --check
 
 test-unit: bootstrap lint ## What needs neither root nor a toolchain
 	@.venv/bin/pytest tests/unit -n auto --dist worksteal -q

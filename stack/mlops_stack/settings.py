@@ -1,7 +1,7 @@
 """The stack's settings: the only code that reads Pulumi configuration.
 
-Scalar keys are declared in Pulumi.yaml too, so that `pulumi config` and `pulumi preview` check
-their types; this module checks everything else before a resource is registered.
+The keys in Pulumi.yaml, by which `pulumi config` and `pulumi preview` check types, are written from
+here by `make settings`; this module checks everything else before a resource is registered.
 """
 
 import datetime
@@ -176,49 +176,174 @@ class Settings(BaseModel):
         extra="forbid", frozen=True, alias_generator=to_camel, populate_by_name=True
     )
 
-    cluster_provider: Literal["embedded", "kind", "existing", "eks"] = "embedded"
-    kubernetes_version: str = Field(AUTO_VERSION, pattern=r"^(auto|1\.[0-9]+\.[0-9]+)$")
-    cluster_network: Annotated[str, AfterValidator(_network)] = "auto"
-    cluster_reserved_memory: Quantity = "512Mi"
-    cluster_reserved_cpu: Quantity = "200m"
-    kubeconfig: str = ""
-    kube_context: str = ""
-    node_address: str = ""
-    storage_class: str = ""
-    image_registry: str = ""
-    ephemeral: bool = False
-    keep: Literal["none", "models", "all"] = "none"
-    object_storage_size: Quantity = "10Gi"
-    artifact_expiry_days: int = Field(0, ge=0)
-    mlflow_storage_size: Quantity = "2Gi"
-    kubeflow_storage_size: Quantity = "2Gi"
-    components: Annotated[str, AfterValidator(_components)] = ""
-    kubeflow_ui: bool = True
-    training_months: Annotated[str, AfterValidator(_months)] = "1-3"
-    pipeline_schedule: Annotated[str, AfterValidator(_schedule)] = ""
-    pipeline_run: bool = True
+    cluster_provider: Literal["embedded", "kind", "existing", "eks"] = Field(
+        "embedded", description="Who runs Kubernetes (embedded, kind, existing or eks)"
+    )
+    kubernetes_version: str = Field(
+        AUTO_VERSION,
+        pattern=r"^(auto|1\.[0-9]+\.[0-9]+)$",
+        description=(
+            "Kubernetes version, as 1.37.2; auto keeps the one that the cluster has (the "
+            "toolchain's, if it is new)"
+        ),
+    )
+    cluster_network: Annotated[str, AfterValidator(_network)] = Field(
+        "auto",
+        description="Network of an embedded cluster, /16 to /20, or auto for the first free one",
+    )
+    cluster_reserved_memory: Quantity = Field(
+        "512Mi", description="Memory of the machine that pods of an embedded cluster leave free"
+    )
+    cluster_reserved_cpu: Quantity = Field(
+        "200m", description="CPU of the machine that pods of an embedded cluster leave free"
+    )
+    kubeconfig: str = Field("", description="Kubeconfig file of an existing cluster")
+    kube_context: str = Field(
+        "", description="Context in that kubeconfig; its current one when empty"
+    )
+    node_address: str = Field(
+        "", description="Address at which an existing cluster's NodePorts are reached"
+    )
+    storage_class: str = Field(
+        "", description="StorageClass of the volumes; the cluster's default when empty"
+    )
+    image_registry: str = Field(
+        "", description="Registry that holds the project's images for an existing cluster"
+    )
+    ephemeral: bool = Field(
+        False, description="Whether destroying the stack may delete buckets that hold data"
+    )
+    keep: Literal["none", "models", "all"] = Field(
+        "none",
+        description="What make down and make reap export before they destroy (none, models or all)",
+    )
+    object_storage_size: Quantity = Field("10Gi", description="Volume of the S3 gateway")
+    artifact_expiry_days: int = Field(
+        0,
+        ge=0,
+        description=(
+            "Days after which artifacts of runs and steps and logged predictions expire; "
+            "registered models stay; 0 keeps all"
+        ),
+    )
+    mlflow_storage_size: Quantity = Field("2Gi", description="Volume of MLflow's database")
+    kubeflow_storage_size: Quantity = Field(
+        "2Gi", description="Volume of Kubeflow Pipelines' database"
+    )
+    components: Annotated[str, AfterValidator(_components)] = Field(
+        "",
+        description=(
+            "What the stack has of kubeflow-ui, kserve, seldon, training-operator and "
+            "notebooks, separated by commas; none for none of them"
+        ),
+    )
+    kubeflow_ui: bool = Field(
+        True,
+        description=(
+            "Whether Kubeflow's UI is there, where components is not said (valid for this release)"
+        ),
+    )
+    training_months: Annotated[str, AfterValidator(_months)] = Field(
+        "1-3", description="Months of 2013 to train on; the month after the last one evaluates"
+    )
+    pipeline_schedule: Annotated[str, AfterValidator(_schedule)] = Field(
+        "",
+        description="When the pipeline runs by itself, as cron with seconds first; empty for never",
+    )
+    pipeline_run: bool = Field(
+        True, description="Whether an update runs a new or changed pipeline and waits for it"
+    )
     # The policy pack reads these three itself: it runs beside the program, not in it.
-    policies: Literal["mandatory", "advisory"] = "mandatory"
-    advisory_policies: str = ""
-    privileged_pods: str = ""
-    model_name: str = Field("flight-delay", pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,99}$")
+    policies: Literal["mandatory", "advisory"] = Field(
+        "mandatory", description="Whether a violated policy stops a preview (mandatory or advisory)"
+    )
+    advisory_policies: str = Field(
+        "", description="Names of policies that only advise, separated by commas"
+    )
+    privileged_pods: str = Field(
+        "", description="Names of resources whose Pods may be privileged, separated by commas"
+    )
+    model_name: str = Field(
+        "flight-delay",
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,99}$",
+        description="Name of the registered model",
+    )
 
-    serving_engines: Literal["none", "kserve", "seldon", "both"] = "none"
-    prediction_log_rate: Annotated[str, AfterValidator(_share)] = "1.0"
-    training_operator: bool = False
-    notebooks: bool = False
-    notebook_storage_size: Quantity = "2Gi"
-    layers: Literal["all", "infra"] = "all"
-    aws_account: str = Field("", pattern=r"^([0-9]{12})?$")
-    aws_region: str = Field("eu-central-1", pattern=r"^[a-z]{2}(-[a-z]+)+-[0-9]$")
-    aws_preset: Literal["trial", "team", "production"] = "trial"
-    aws_database: bool = False
-    aws_api_cidrs: Annotated[str, AfterValidator(_cidrs)] = ""
-    aws_s3_endpoint: str = Field("", pattern=r"^(https?://[^/\s]+)?$")
-    aws_administrators: Annotated[str, AfterValidator(_roles)] = ""
-    aws_addon_versions: Annotated[str, AfterValidator(_addon_versions)] = ""
-    owner: str = Field("", pattern=r"^([^@\s,]+@[^@\s,]+\.[^@\s,]+)?$")
-    expires: Annotated[str, AfterValidator(_expiry)] = "never"
+    serving_engines: Literal["none", "kserve", "seldon", "both"] = Field(
+        "none",
+        description=(
+            "What serves (none, kserve, seldon or both), where components is not said (valid "
+            "for this release)"
+        ),
+    )
+    prediction_log_rate: Annotated[str, AfterValidator(_share)] = Field(
+        "1.0", description="Share of the predictions that servers record, 0 to 1"
+    )
+    training_operator: bool = Field(
+        False,
+        description=(
+            "Whether the cluster runs TFJobs and PyTorchJobs, where components is not said "
+            "(valid for this release)"
+        ),
+    )
+    notebooks: bool = Field(
+        False,
+        description=(
+            "Whether there is JupyterLab, where components is not said (valid for this release)"
+        ),
+    )
+    notebook_storage_size: Quantity = Field(
+        "2Gi", description="Size of the notebook's volume, its user's home"
+    )
+    layers: Literal["all", "infra"] = Field(
+        "all", description="What is deployed (all, or infra alone)"
+    )
+    aws_account: str = Field(
+        "",
+        pattern=r"^([0-9]{12})?$",
+        description=(
+            "Number of the AWS account that the stack may be in; empty for that of the credentials"
+        ),
+    )
+    aws_region: str = Field(
+        "eu-central-1",
+        pattern=r"^[a-z]{2}(-[a-z]+)+-[0-9]$",
+        description="AWS region; its zones a, b and c are used",
+    )
+    aws_preset: Literal["trial", "team", "production"] = Field(
+        "trial", description="Size on AWS (trial, team or production)"
+    )
+    aws_database: bool = Field(False, description="Whether AWS runs a MySQL server for the stack")
+    aws_api_cidrs: Annotated[str, AfterValidator(_cidrs)] = Field(
+        "",
+        description=(
+            "Networks that reach the Kubernetes API from the internet; none for the VPC alone"
+        ),
+    )
+    aws_s3_endpoint: str = Field(
+        "",
+        pattern=r"^(https?://[^/\s]+)?$",
+        description=(
+            "URL of S3's API, as of an interface endpoint; empty for the region's public one"
+        ),
+    )
+    aws_administrators: Annotated[str, AfterValidator(_roles)] = Field(
+        "", description="ARNs of roles that administer the EKS cluster, separated by commas"
+    )
+    aws_addon_versions: Annotated[str, AfterValidator(_addon_versions)] = Field(
+        "",
+        description=(
+            "Pinned versions of EKS add-ons, as coredns=v1.12.1-eksbuild.2, separated by commas"
+        ),
+    )
+    owner: str = Field(
+        "",
+        pattern=r"^([^@\s,]+@[^@\s,]+\.[^@\s,]+)?$",
+        description="E-mail address of who answers for the stack and is told of its cost",
+    )
+    expires: Annotated[str, AfterValidator(_expiry)] = Field(
+        "never", description="Day after which the stack may be destroyed, as 2030-01-31, or never"
+    )
 
     @property
     def chosen(self) -> frozenset[str]:

@@ -6,25 +6,27 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic.alias_generators import to_camel
 
 from flight_pipeline.compile import COMPILED
 from flight_pipeline.settings import IMAGE
-from mlops_stack import settings
-from mlops_stack.settings import Settings, SettingsError
+from mlops_stack import project_file, settings
+from mlops_stack.settings import SettingsError
 from tests.unit.conftest import CHECKOUT
 
 
-def test_defaults_are_what_pulumi_yaml_declares() -> None:
-    project = yaml.safe_load((CHECKOUT / "Pulumi.yaml").read_text())
-    declared = {k: v for k, v in project["config"].items() if ":" not in k}
-    types = {str: "string", int: "integer", bool: "boolean"}
-    expected = {
-        to_camel(name): (types[type(field.default)], field.default)
-        for name, field in Settings.model_fields.items()
-    }
-    assert {k: (v["type"], v["default"]) for k, v in declared.items()} == expected
+def test_pulumi_yaml_is_what_the_settings_say() -> None:
+    text = (CHECKOUT / "Pulumi.yaml").read_text()
+    assert project_file.written(text) == text
+    declared = {k: v for k, v in yaml.safe_load(text)["config"].items() if ":" not in k}
+    assert set(declared) == set(settings.keys())
     assert all(v["description"] for v in declared.values())
+    # What anybody writes there is written over, and the rest of the file stays.
+    other = text.replace("default: embedded", "default: kind").replace(
+        "license:", "# mine\nlicense:"
+    )
+    assert project_file.written(other) == text.replace("license:", "# mine\nlicense:")
+    with pytest.raises(ValueError, match="lacks the line"):
+        project_file.written("name: other\n")
 
 
 def test_an_unknown_key_is_refused_with_the_valid_ones() -> None:
