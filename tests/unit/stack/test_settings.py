@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from flight_pipeline.compile import COMPILED
 from flight_pipeline.settings import IMAGE
 from mlops_stack import project_file, settings
-from mlops_stack.settings import SettingsError
+from mlops_stack.settings import Settings, SettingsError
 from tests.unit.conftest import CHECKOUT
 
 
