@@ -1,8 +1,7 @@
 """A stack's cluster and buckets: the one place that asks who runs Kubernetes."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from dataclasses import replace
+from typing import Final
 
 import pulumi
 
@@ -11,6 +10,7 @@ from mlops_infra.cluster import Cluster, ClusterAccess
 from mlops_infra.embedded_cluster import EmbeddedCluster, EmbeddedClusterArgs
 from mlops_infra.existing_cluster import existing_cluster
 from mlops_infra.image import Part, images_of
+from mlops_infra.infra import Infra
 from mlops_infra.infra_args import InfraArgs, Provider
 from mlops_infra.kind_cluster import KindCluster, KindClusterArgs
 from mlops_infra.s3_gateway import S3Gateway, S3GatewayArgs
@@ -19,21 +19,6 @@ from mlops_toolchain import images
 # An embedded node has no way to a registry, and the nodes of EKS need not have one to any but the
 # stack's own.
 _PULL_PUBLISHED: Final = ("kind", "existing")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Infra:
-    """What the other layers stand on.
-
-    Attributes:
-        cluster: the cluster.
-        buckets: the buckets.
-        outputs: what the stack tells of both, by the names of its outputs.
-    """
-
-    cluster: Cluster
-    buckets: Buckets
-    outputs: Mapping[str, Any]
 
 
 def image_names(provider: Provider, parts: tuple[type[Part], ...]) -> tuple[str, ...]:
@@ -56,17 +41,15 @@ def provision(args: InfraArgs, *, after: pulumi.Resource) -> Infra:
         # Imported here: the SDK of AWS takes a second that other stacks need not spend.
         from mlops_infra.aws.platform_on_aws import create_on_aws  # noqa: PLC0415
 
-        on_aws = create_on_aws(args, images=image_names("eks", args.parts))
-        cluster, buckets, outputs = on_aws.cluster, on_aws.buckets, on_aws.outputs
+        found = create_on_aws(args, images=image_names("eks", args.parts))
     else:
         cluster = _cluster(args, pulumi.ResourceOptions(depends_on=[after]))
-        buckets, outputs = _buckets(args, cluster), {}
-    store = buckets.store
-    return Infra(
-        cluster=cluster,
-        buckets=buckets,
+        found = Infra(cluster=cluster, buckets=_buckets(args, cluster))
+    cluster, buckets, store = found.cluster, found.buckets, found.buckets.store
+    return replace(
+        found,
         outputs={
-            **outputs,
+            **found.outputs,
             "kubeconfig": cluster.kubeconfig,
             "node_address": cluster.node_address,
             "s3_url": store.endpoint,

@@ -4,8 +4,9 @@ import pulumi
 
 from mlops_infra import stack_identity
 from mlops_infra.image import Part
+from mlops_infra.infra import Infra
 from mlops_infra.infra_args import AwsChoices, InfraArgs
-from mlops_infra.provision import Infra, image_names, provision
+from mlops_infra.provision import image_names, provision
 from mlops_infra.stack_identity import StackIdentity
 from mlops_platform.component import Component
 from mlops_platform.components import COMPONENTS

@@ -1,6 +1,6 @@
 """Everything of a stack on AWS, in the order of needs."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import pulumi
@@ -17,30 +17,15 @@ from mlops_infra.aws.network import Network, NetworkArgs
 from mlops_infra.aws.presets import PRESETS
 from mlops_infra.aws.registries import Registries, RegistriesArgs
 from mlops_infra.aws.snapshots import Snapshots, SnapshotsArgs
-from mlops_infra.buckets import Buckets
 from mlops_infra.cluster import Cluster
+from mlops_infra.infra import Infra
 from mlops_infra.infra_args import InfraArgs
 from mlops_toolchain import kubernetes
 
 _NETWORK = "10.80.0.0/16"
 
 
-@dataclass(frozen=True, kw_only=True)
-class AwsInfra:
-    """What the other layers see of AWS.
-
-    Attributes:
-        cluster: the EKS cluster.
-        buckets: the buckets on S3.
-        outputs: what the stack tells of what only AWS has: repositories, and the database.
-    """
-
-    cluster: Cluster
-    buckets: Buckets
-    outputs: dict[str, Any]
-
-
-def create_on_aws(args: InfraArgs, *, images: tuple[str, ...]) -> AwsInfra:
+def create_on_aws(args: InfraArgs, *, images: tuple[str, ...]) -> Infra:
     """Register the stack's AWS resources.
 
     Args:
@@ -149,4 +134,4 @@ def create_on_aws(args: InfraArgs, *, images: tuple[str, ...]) -> AwsInfra:
     if database:
         outputs["database_address"] = database.address
         outputs["database_secret_arn"] = database.secret_arn
-    return AwsInfra(cluster=cluster, buckets=buckets, outputs=outputs)
+    return Infra(cluster=cluster, buckets=buckets, outputs=outputs)
