@@ -1,9 +1,10 @@
 """The contract of a component: what runs for every team, one class in one file."""
 
 from dataclasses import asdict
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import pulumi
+import pulumi_kubernetes as kubernetes
 
 from mlops_infra.cluster import Cluster
 from mlops_infra.endpoint import Endpoint
@@ -36,6 +37,22 @@ class Component(pulumi.ComponentResource):
         super().__init__(self.TOKEN, name, None, options)
         self.child = pulumi.ResourceOptions(parent=self)
         self._cluster = cluster
+
+    def add_namespace(
+        self, resource: str, name: str, *, level: Literal["restricted", "baseline"] = "restricted"
+    ) -> kubernetes.core.v1.Namespace:
+        """Register a namespace of it.
+
+        Args:
+            resource: name of the resource.
+            name: name of the namespace.
+            level: which of Kubernetes' Pod Security Standards it enforces.
+        """
+        metadata: kubernetes.meta.v1.ObjectMetaArgsDict = {
+            "name": name,
+            "labels": {"pod-security.kubernetes.io/enforce": level},
+        }
+        return kubernetes.core.v1.Namespace(resource, metadata=metadata, opts=self.child)
 
     def offer(self, name: str, url: pulumi.Output[str], *, health: str = "") -> None:
         """Tell users of a service: summaries print its address, and the status asks it.

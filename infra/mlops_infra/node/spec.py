@@ -104,10 +104,6 @@ class NodeSpec:
             return self
         return dataclasses.replace(self, kubernetes_version=kubernetes_version)
 
-    def with_images(self, images: tuple[str, ...]) -> "NodeSpec":
-        """The same cluster with other extra images."""
-        return dataclasses.replace(self, images=images)
-
 
 def parse_network(text: str) -> ipaddress.IPv4Network:
     """The IPv4 network that `text` names, if a cluster can live in it."""

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import pulumi
-import pulumi_kubernetes as kubernetes
 
 from mlops_infra.cluster import Cluster
 from mlops_infra.image import published
@@ -51,17 +50,8 @@ class NotebookController(Component):
         controller = args.cluster.own_image(_CONTROLLER)
         objects = notebook_manifests.objects(rendered, controller=controller)
         definition = notebook_manifests.definition(rendered)
-        system, notebooks = (
-            kubernetes.core.v1.Namespace(
-                f"{name}-{purpose}",
-                metadata={
-                    "name": namespace,
-                    "labels": {"pod-security.kubernetes.io/enforce": "restricted"},
-                },
-                opts=child,
-            )
-            for purpose, namespace in (("system", NAMESPACE), ("notebooks", NOTEBOOKS_NAMESPACE))
-        )
+        system = self.add_namespace(f"{name}-system", NAMESPACE)
+        notebooks = self.add_namespace(f"{name}-notebooks", NOTEBOOKS_NAMESPACE)
         definitions = manifest_objects.register(f"{name}-definition", [definition], child)
         programs = manifest_objects.register(
             f"{name}-upstream",

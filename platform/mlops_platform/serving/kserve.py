@@ -38,12 +38,9 @@ class KServeArgs:
 
     Attributes:
         cluster: where it runs.
-        cert_manager: whether the cluster's cert-manager issues the webhooks' certificate; otherwise
-            the stack does.
     """
 
     cluster: Cluster
-    cert_manager: bool = False
 
 
 class KServe(Component):
@@ -71,40 +68,14 @@ class KServe(Component):
         manifests = layout.manifests_dir() / "kserve"
         default, resources = manifests / "default.json", manifests / "cluster-resources.json"
         objects = kserve_manifests.objects(default, own)
-        system, models = (
-            kubernetes.core.v1.Namespace(
-                f"{name}-{purpose}",
-                metadata={
-                    "name": namespace,
-                    "labels": {"pod-security.kubernetes.io/enforce": level},
-                },
-                opts=child,
-            )
-            # KServe's init containers set no profile of their own.
-            for purpose, namespace, level in (
-                ("system", NAMESPACE, "restricted"),
-                ("models", _MODELS, "baseline"),
-            )
-        )
+        system = self.add_namespace(f"{name}-system", NAMESPACE)
+        # KServe's init containers set no profile of their own.
+        models = self.add_namespace(f"{name}-models", _MODELS, level="baseline")
         definitions = manifest_objects.register(
             f"{name}-definition", kserve_manifests.definitions(default), child
         )
         manifest_objects.register(f"{name}-limit", kserve_manifests.name_limit(), child)
-        secrets: list[pulumi.Resource]
-        digests: dict[str, pulumi.Output[str]] = {}
-        authority: pulumi.Output[str] | None = None
-        if args.cert_manager:
-            secrets = [
-                _custom(
-                    f"{name}-{manifest['kind'].lower()}",
-                    manifest,
-                    pulumi.ResourceOptions(parent=self, depends_on=[system]),
-                )
-                for manifest in kserve_manifests.certificate_requests(default)
-            ]
-        else:
-            secret, authority, digest = self._certificate(name, system)
-            secrets, digests = [secret], {WEBHOOK_SECRET: digest}
+        secret, authority, digest = self._certificate(name, system)
         configuration = manifest_objects.register(
             f"{name}-upstream",
             [manifest for manifest in objects if manifest["kind"] not in _PROGRAMS],
@@ -114,10 +85,8 @@ class KServe(Component):
         programs = manifest_objects.register(
             f"{name}-upstream",
             [manifest for manifest in objects if manifest["kind"] in _PROGRAMS],
-            pulumi.ResourceOptions(
-                parent=self, depends_on=[*secrets, *definitions, *configuration]
-            ),
-            digests=digests,
+            pulumi.ResourceOptions(parent=self, depends_on=[secret, *definitions, *configuration]),
+            digests={WEBHOOK_SECRET: digest},
         )
         # Before their program answers they would refuse what they are asked about.
         webhooks = manifest_objects.register(

@@ -47,10 +47,6 @@ _KEPT: Final[Mapping[str, frozenset[str]]] = {
         )
     ),
 }
-_CERT_MANAGER: Final[Mapping[str, frozenset[str]]] = {
-    "Certificate": frozenset({"serving-cert"}),
-    "Issuer": frozenset({"selfsigned-issuer"}),
-}
 # The manager watches each kind that its scheme names, the models' cache among them.
 _DEFINITIONS: Final = frozenset(
     f"{name}.serving.kserve.io"
@@ -131,19 +127,19 @@ def objects(rendered: Path, own: KServeImages | None) -> list[Manifest]:
     return [manifest for (kind, _), manifest in kept.items() if kind not in _WEBHOOKS]
 
 
-def webhooks(rendered: Path, authority: pulumi.Input[str] | None) -> list[Manifest]:
+def webhooks(rendered: Path, authority: pulumi.Input[str]) -> list[Manifest]:
     """Return the configurations of the webhooks.
 
     Args:
         rendered: the file of `config/default`.
-        authority: base64 of the certificate to trust; None where cert-manager writes it.
+        authority: base64 of the certificate to trust.
 
     Raises:
         ManifestsError: the file lacks one.
     """
     kept = _kept(rendered, _KEPT)
     found = [manifest for (kind, _), manifest in kept.items() if kind in _WEBHOOKS]
-    for manifest in found if authority is not None else ():
+    for manifest in found:
         manifest["metadata"].pop("annotations", None)
         for webhook in manifest["webhooks"]:
             webhook["clientConfig"]["caBundle"] = authority
@@ -197,18 +193,6 @@ def name_limit() -> list[Manifest]:
             "spec": {"policyName": name, "validationActions": ["Deny"]},
         },
     ]
-
-
-def certificate_requests(rendered: Path) -> list[Manifest]:
-    """Return what asks cert-manager for the webhooks' certificate.
-
-    Args:
-        rendered: the file of `config/default`.
-
-    Raises:
-        ManifestsError: the file lacks one.
-    """
-    return list(_kept(rendered, _CERT_MANAGER).values())
 
 
 def runtime(rendered: Path, model_server: str) -> Manifest:

@@ -77,18 +77,8 @@ class SeldonCore(Component):
         self, name: str, args: SeldonCoreArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__(name, args.cluster, opts)
-        child = self.child
-        system, models = (
-            kubernetes.core.v1.Namespace(
-                f"{name}-{purpose}",
-                metadata={
-                    "name": namespace,
-                    "labels": {"pod-security.kubernetes.io/enforce": "restricted"},
-                },
-                opts=child,
-            )
-            for purpose, namespace in (("system", _SYSTEM), ("models", _MODELS))
-        )
+        system = self.add_namespace(f"{name}-system", _SYSTEM)
+        models = self.add_namespace(f"{name}-models", _MODELS)
         images = args.cluster.own_images(SeldonImages())
         ready = (
             self._controller(name, images, system, models)

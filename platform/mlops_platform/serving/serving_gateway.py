@@ -70,14 +70,7 @@ class ServingGateway(Component):
     ) -> None:
         super().__init__(name, args.cluster, opts)
         child = self.child
-        namespace = kubernetes.core.v1.Namespace(
-            f"{name}-namespace",
-            metadata={
-                "name": gateway.NAMESPACE,
-                "labels": {"pod-security.kubernetes.io/enforce": "restricted"},
-            },
-            opts=child,
-        )
+        namespace = self.add_namespace(f"{name}-namespace", gateway.NAMESPACE)
         configuration = kubernetes.core.v1.ConfigMap(
             f"{name}-configuration",
             metadata={"name": "serving-gateway", "namespace": namespace.metadata.name},

@@ -79,15 +79,7 @@ class Mlflow(Component):
         super().__init__(name, args.cluster, opts)
         child = self.child
         labels = {"app.kubernetes.io/name": "mlflow", "app.kubernetes.io/part-of": "mlops-platform"}
-
-        namespace = kubernetes.core.v1.Namespace(
-            f"{name}-namespace",
-            metadata={
-                "name": _NAMESPACE,
-                "labels": {"pod-security.kubernetes.io/enforce": "restricted"},
-            },
-            opts=child,
-        )
+        namespace = self.add_namespace(f"{name}-namespace", _NAMESPACE)
         store = args.buckets.store
         secret: pulumi.Output[str] | None = None
         digests: list[pulumi.Output[str]] = []

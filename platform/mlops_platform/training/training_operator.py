@@ -56,21 +56,9 @@ class TrainingOperator(Component):
             init_container=args.cluster.image(_INIT_CONTAINER),
         )
         webhook = training_manifests.webhook(rendered)
-        system, jobs = (
-            kubernetes.core.v1.Namespace(
-                f"{name}-{purpose}",
-                metadata={
-                    "name": namespace,
-                    "labels": {"pod-security.kubernetes.io/enforce": level},
-                },
-                opts=child,
-            )
-            # Jobs run what teams write, whose manifests seldom set a profile.
-            for purpose, namespace, level in (
-                ("system", NAMESPACE, "restricted"),
-                ("jobs", JOBS_NAMESPACE, "baseline"),
-            )
-        )
+        system = self.add_namespace(f"{name}-system", NAMESPACE)
+        # Jobs run what teams write, whose manifests seldom set a profile.
+        jobs = self.add_namespace(f"{name}-jobs", JOBS_NAMESPACE, level="baseline")
         definitions = manifest_objects.register(
             f"{name}-definition", training_manifests.definitions(rendered), child
         )

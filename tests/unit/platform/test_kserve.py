@@ -25,10 +25,10 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def _recorded(*, pulls_published: bool = False, cert_manager: bool = False) -> Any:
+def _recorded(*, pulls_published: bool = False) -> Any:
     def program() -> None:
         cluster = recording.cluster(pulls_published=pulls_published)
-        KServe("kserve", KServeArgs(cluster=cluster, cert_manager=cert_manager))
+        KServe("kserve", KServeArgs(cluster=cluster))
 
     return recording.run(program)
 
@@ -114,15 +114,11 @@ def test_a_server_is_asked_once_its_model_is_loaded(recorded: recording.Recorder
     assert container["readinessProbe"]["periodSeconds"] == 1
 
 
-def test_other_clusters_pull_pinned_images_and_may_use_cert_manager() -> None:
-    recorder = _recorded(pulls_published=True, cert_manager=True)
+def test_other_clusters_pull_pinned_images() -> None:
+    recorder = _recorded(pulls_published=True)
     (container,) = _pod(recorder)["containers"]
     assert container["image"] == "docker.io/kserve/kserve-controller:v0.16.0"
     assert container["command"] == ["/manager"]
-    assert not recorder.of(":WebhookCertificates")
-    assert recorder.of(":Certificate")
-    (mutating,) = recorder.of(":MutatingWebhookConfiguration")
-    assert "cert-manager.io/inject-ca-from" in mutating.inputs["metadata"]["annotations"]
 
 
 def test_manifests_of_another_version_are_refused(tmp_path: Any) -> None:
