@@ -162,7 +162,7 @@ class Cluster(pulumi.ComponentResource):
         """Return the options of a volume claim: it comes after its class and goes before it."""
         return pulumi.ResourceOptions(depends_on=self._classes)
 
-    def object_options(self) -> pulumi.ResourceOptions:
+    def child_options(self) -> pulumi.ResourceOptions:
         """Return the options of a component whose children live in this cluster.
 
         They name the provider, and let a cluster that the stack owns take its objects with it:

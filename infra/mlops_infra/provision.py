@@ -125,5 +125,5 @@ def _buckets(args: InfraArgs, cluster: Cluster) -> Buckets:
             ephemeral=args.ephemeral,
         ),
         # Their data goes with a cluster that is thrown away; elsewhere each deletion is checked.
-        cluster.object_options() if args.ephemeral else None,
+        cluster.child_options() if args.ephemeral else None,
     )

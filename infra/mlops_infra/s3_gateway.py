@@ -62,7 +62,7 @@ class S3Gateway(pulumi.ComponentResource):
             "mlops:infra:S3Gateway",
             name,
             None,
-            pulumi.ResourceOptions.merge(args.cluster.object_options(), opts),
+            pulumi.ResourceOptions.merge(args.cluster.child_options(), opts),
         )
         child = pulumi.ResourceOptions(parent=self)
         labels = {"app.kubernetes.io/name": "s3", "app.kubernetes.io/part-of": "mlops-platform"}

@@ -33,7 +33,7 @@ class Component(pulumi.ComponentResource):
     def __init__(
         self, name: str, cluster: Cluster, opts: pulumi.ResourceOptions | None = None
     ) -> None:
-        options = pulumi.ResourceOptions.merge(cluster.object_options(), opts)
+        options = pulumi.ResourceOptions.merge(cluster.child_options(), opts)
         super().__init__(self.TOKEN, name, None, options)
         self.child = pulumi.ResourceOptions(parent=self)
         self._cluster = cluster

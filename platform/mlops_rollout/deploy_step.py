@@ -14,7 +14,7 @@ from mlops_rollout.engine import ModelServer
 from mlops_rollout.errors import ServingError
 from mlops_rollout.kubectl import Access
 from mlops_rollout.promotion import Decision
-from mlops_rollout.registry import CHAMPION, Registered, Registry
+from mlops_rollout.registry import CHAMPION, RegisteredVersion, Registry
 from mlops_rollout.sample import Sample
 
 VARIABLE: Final = "MODEL_SERVERS"
@@ -54,7 +54,7 @@ def serve(
     return True
 
 
-def _registered(registry: Registry, number: str) -> Registered:
+def _registered(registry: Registry, number: str) -> RegisteredVersion:
     found = registry.by_number(number)
     if found is None:
         raise ServingError(f"version {number} is not in the registry any more")

@@ -14,8 +14,8 @@ from mlops_rollout.engine import ModelServer
 from mlops_rollout.engines import ENGINES
 from mlops_rollout.errors import ServingError
 from mlops_rollout.kubectl import Access, Kubectl
-from mlops_rollout.registry import CHALLENGER, CHAMPION, Registered, Registry
-from mlops_rollout.rollout import Served, Share
+from mlops_rollout.registry import CHALLENGER, CHAMPION, RegisteredVersion, Registry
+from mlops_rollout.rollout import RolloutResult, TrafficShare
 from mlops_rollout.sample import Sample
 
 _WHOLE: Final = 100
@@ -31,17 +31,17 @@ class Decision:
         percent: its share of the requests.
     """
 
-    champion: Registered
-    challenger: Registered | None = None
+    champion: RegisteredVersion
+    challenger: RegisteredVersion | None = None
     percent: int = 0
 
-    def shares(self) -> list[Share]:
+    def shares(self) -> list[TrafficShare]:
         """Return the share of each version."""
         if self.challenger is None:
-            return [Share(version=self.champion.version, percent=_WHOLE)]
+            return [TrafficShare(version=self.champion.version, percent=_WHOLE)]
         return [
-            Share(version=self.challenger.version, percent=self.percent),
-            Share(version=self.champion.version, percent=_WHOLE - self.percent),
+            TrafficShare(version=self.challenger.version, percent=self.percent),
+            TrafficShare(version=self.champion.version, percent=_WHOLE - self.percent),
         ]
 
     def words(self) -> dict[str, Any]:
@@ -88,7 +88,7 @@ def serve(
     access: Access,
     sample: Callable[[], Sample],
     say: Callable[[str], None] = print,
-) -> list[Served]:
+) -> list[RolloutResult]:
     """Let serve what is decided, and let the registry say so.
 
     Args:
@@ -185,7 +185,7 @@ def differences(
         return [f"a rollout was cut off before the registry knew: {_described(record)}"]
     shares = registered(registry, say).shares()
     served = [
-        Served(
+        RolloutResult(
             engine=server.engine,
             version=share.version.number,
             percent=share.percent,
@@ -206,7 +206,9 @@ def differences(
     return found
 
 
-def _of_server(server: ModelServer, served: Sequence[Served], access: Access) -> Iterator[str]:
+def _of_server(
+    server: ModelServer, served: Sequence[RolloutResult], access: Access
+) -> Iterator[str]:
     wanted = [each for each in served if each.engine == server.engine]
     for each in wanted:
         if not each.deployment:

@@ -26,7 +26,7 @@ class RegistryError(Exception):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Registered:
+class RegisteredVersion:
     """A registered version.
 
     Attributes:
@@ -53,7 +53,7 @@ class Registry:
     def __init__(self, tracking_uri: str, model: str) -> None:
         self._url, self._model = f"{tracking_uri}/api/2.0/mlflow", model
 
-    def by_alias(self, alias: str) -> Registered | None:
+    def by_alias(self, alias: str) -> RegisteredVersion | None:
         """Return the version that has an alias, or None.
 
         Raises:
@@ -62,7 +62,7 @@ class Registry:
         found = self._get("registered-models/alias", name=self._model, alias=alias)
         return self._registered(found["model_version"]) if found else None
 
-    def by_number(self, number: str) -> Registered | None:
+    def by_number(self, number: str) -> RegisteredVersion | None:
         """Return a version, or None.
 
         Raises:
@@ -81,7 +81,7 @@ class Registry:
         numbers = [str(each["version"]) for each in found.get("model_versions", [])]
         return sorted(numbers, key=int, reverse=True)
 
-    def metrics(self, registered: Registered) -> dict[str, float]:
+    def metrics(self, registered: RegisteredVersion) -> dict[str, float]:
         """Return the metrics of the run that trained a version, by name.
 
         Raises:
@@ -89,7 +89,7 @@ class Registry:
         """
         return {each["key"]: each["value"] for each in self._of_run(registered, "metrics")}
 
-    def parameters(self, registered: Registered) -> dict[str, str]:
+    def parameters(self, registered: RegisteredVersion) -> dict[str, str]:
         """Return the parameters of the run that trained a version, by name.
 
         Raises:
@@ -97,7 +97,7 @@ class Registry:
         """
         return {each["key"]: each["value"] for each in self._of_run(registered, "params")}
 
-    def _of_run(self, registered: Registered, kind: str) -> list[dict[str, Any]]:
+    def _of_run(self, registered: RegisteredVersion, kind: str) -> list[dict[str, Any]]:
         # A version of other origin has no run, or one that is gone.
         run = self._get("runs/get", run_id=registered.run_id) if registered.run_id else None
         return list(run["run"]["data"].get(kind, [])) if run else []
@@ -149,7 +149,7 @@ class Registry:
         elif tried is None or (tried.version.number, tried.canary_percent) != (challenger, percent):
             self.challenge(challenger, percent)
 
-    def _registered(self, body: dict[str, Any]) -> Registered:
+    def _registered(self, body: dict[str, Any]) -> RegisteredVersion:
         number = str(body["version"])
         found = self._get("model-versions/get-download-uri", name=self._model, version=number)
         tags = {each["key"]: each["value"] for each in body.get("tags", [])}
@@ -157,7 +157,7 @@ class Registry:
         # Anybody who reaches MLflow may write the tag.
         known = re.fullmatch(r"[0-9]{1,2}", percent)
         shown = percent if len(percent) <= _SHOWN else f"{percent[:_SHOWN]}…"
-        return Registered(
+        return RegisteredVersion(
             version=Version(number=number, uri=found["artifact_uri"] if found else ""),
             run_id=body.get("run_id", ""),
             canary_percent=int(percent) if known else 0,

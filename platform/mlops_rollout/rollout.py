@@ -25,7 +25,7 @@ _DELETE_SECONDS: Final = 120
 
 
 @dataclass(frozen=True, kw_only=True)
-class Share:
+class TrafficShare:
     """A version and its share of the requests.
 
     Attributes:
@@ -38,7 +38,7 @@ class Share:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Served:
+class RolloutResult:
     """A version that serves on an engine.
 
     Attributes:
@@ -69,7 +69,7 @@ def path(engine: str, namespace: str, name: str) -> str:
 
 
 def roll_out(
-    shares: Sequence[Share],
+    shares: Sequence[TrafficShare],
     servers: Sequence[ModelServer],
     *,
     access: Access,
@@ -77,7 +77,7 @@ def roll_out(
     say: Callable[[str], None] = print,
     record: Mapping[str, Any] | None = None,
     check: Callable[[], None] = lambda: None,
-) -> list[Served]:
+) -> list[RolloutResult]:
     """Let these versions of a model serve on each engine, and send its requests to no other.
 
     Each version is a manifest with a name that no other had. What is new is made, and asked for
@@ -105,7 +105,7 @@ def roll_out(
     made: list[tuple[ModelServer, str]] = []
     jobs = [(server, share) for server in servers for share in shares]
 
-    def serve(job: tuple[ModelServer, Share]) -> Served:
+    def serve(job: tuple[ModelServer, TrafficShare]) -> RolloutResult:
         return _serve(*job, access=access, sample=requests, made=made, say=say)
 
     with _removed_again(made, access, say), ThreadPoolExecutor(len(jobs)) as pool:
@@ -124,7 +124,7 @@ def roll_out(
 
 
 def remove_others(
-    served: Sequence[Served], servers: Sequence[ModelServer], *, access: Access
+    served: Sequence[RolloutResult], servers: Sequence[ModelServer], *, access: Access
 ) -> None:
     """Remove the versions that serve no more, except one that the gateway asks nevertheless.
 
@@ -147,7 +147,7 @@ def name_of(servers: Sequence[ModelServer]) -> str:
     return name
 
 
-def rendered(served: Sequence[Served], servers: Sequence[ModelServer]) -> dict[str, str]:
+def rendered(served: Sequence[RolloutResult], servers: Sequence[ModelServer]) -> dict[str, str]:
     """Return the gateway's files for what serves of a model."""
     return gateway_configuration.render([_route(server, served) for server in servers])
 
@@ -202,13 +202,13 @@ def remove(servers: Sequence[ModelServer], *, access: Access) -> None:
 
 def _serve(
     server: ModelServer,
-    share: Share,
+    share: TrafficShare,
     *,
     access: Access,
     sample: Sample,
     made: list[tuple[ModelServer, str]],
     say: Callable[[str], None],
-) -> Served:
+) -> RolloutResult:
     """Return a version that answers sensibly; one that serves already is taken as it is."""
     engine, kubectl = ENGINES[server.engine], Kubectl(access, server.namespace)
     number, start = share.version.number, time.monotonic()
@@ -223,7 +223,7 @@ def _serve(
     answer = engine.answer(kubectl.post(engine.service(name), engine.SERVICE_PORT, path, body))
     score, seconds = smoke_test.judge(answer, sample, number), time.monotonic() - start
     say(f"{server.engine}: version {number} answers, ROC AUC {score:.3f} ({seconds:.0f} s)")
-    return Served(
+    return RolloutResult(
         engine=server.engine,
         version=number,
         percent=share.percent,
@@ -266,7 +266,7 @@ def _there(kubectl: Kubectl, engine: Engine, manifest: dict[str, Any]) -> str:
     return ""
 
 
-def _route(server: ModelServer, served: Sequence[Served]) -> Route:
+def _route(server: ModelServer, served: Sequence[RolloutResult]) -> Route:
     engine = ENGINES[server.engine]
     backends = tuple(
         Backend(host=engine.host(each.deployment, server.namespace), weight=each.percent)

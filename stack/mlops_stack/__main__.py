@@ -100,13 +100,13 @@ def main() -> int:
     from mlops_infra.kind_cluster import KindError  # noqa: PLC0415
     from mlops_infra.node.errors import NodeError  # noqa: PLC0415
     from mlops_policies.rules import PolicyConfigError  # noqa: PLC0415
+    from mlops_stack.backup.errors import ArchiveError, KeepError  # noqa: PLC0415
     from mlops_stack.full_buckets import FullBucketsError  # noqa: PLC0415
-    from mlops_stack.keeping.errors import ArchiveError, KeepError  # noqa: PLC0415
     from mlops_stack.lasting import DataLossError  # noqa: PLC0415
     from mlops_stack.locks import BusyError  # noqa: PLC0415
     from mlops_stack.ownership import OwnershipError  # noqa: PLC0415
-    from mlops_stack.previews.summary import BaseError  # noqa: PLC0415
     from mlops_stack.pulumi_cli import PulumiError, Stack  # noqa: PLC0415
+    from mlops_stack.review.summary import BaseError  # noqa: PLC0415
     from mlops_stack.settings import SettingsError, check_stack_name  # noqa: PLC0415
 
     try:
@@ -194,7 +194,7 @@ def _run(arguments: argparse.Namespace, stack: "Stack") -> int:
         case "up":
             done = _up(stack, arguments)
         case "preview":
-            from mlops_stack.previews.command import preview  # noqa: PLC0415
+            from mlops_stack.review.command import preview  # noqa: PLC0415
 
             done = preview(stack, form=arguments.format, base=arguments.base)
         case "run":
@@ -249,9 +249,9 @@ def _check(stack: "Stack", arguments: argparse.Namespace) -> None:
 
 def _serve(stack: "Stack", arguments: argparse.Namespace) -> None:
     from mlops_stack.canary import canary, promote, rollback  # noqa: PLC0415
-    from mlops_stack.locks import working_on  # noqa: PLC0415
+    from mlops_stack.locks import stack_lock  # noqa: PLC0415
 
-    with working_on(stack.name, f"make {arguments.command}"):
+    with stack_lock(stack.name, f"make {arguments.command}"):
         match arguments.command:
             case "canary":
                 canary(
@@ -272,20 +272,20 @@ def _read_anew(stack: "Stack", command: str) -> None:
 
         refresh(stack)
         return
-    from mlops_stack.locks import working_on  # noqa: PLC0415
+    from mlops_stack.locks import stack_lock  # noqa: PLC0415
     from mlops_stack.ownership import take_over  # noqa: PLC0415
 
-    with working_on(stack.name, "make takeover"):
+    with stack_lock(stack.name, "make takeover"):
         take_over(stack)
 
 
 def _up(stack: "Stack", arguments: argparse.Namespace) -> bool:
     from mlops_stack.environments import records, smoke_test  # noqa: PLC0415
-    from mlops_stack.locks import working_on  # noqa: PLC0415
+    from mlops_stack.locks import stack_lock  # noqa: PLC0415
     from mlops_stack.pulumi_cli import PulumiError  # noqa: PLC0415
     from mlops_stack.up import up  # noqa: PLC0415
 
-    with working_on(stack.name, "make up"):
+    with stack_lock(stack.name, "make up"):
         try:
             up(
                 stack,
@@ -317,35 +317,35 @@ def _show_way_in(stack: "Stack") -> None:
 
 
 def _backup(stack: "Stack", to: str) -> None:
-    from mlops_stack.keeping import choice  # noqa: PLC0415
-    from mlops_stack.keeping.export import backup  # noqa: PLC0415
-    from mlops_stack.locks import working_on  # noqa: PLC0415
+    from mlops_stack.backup import policy  # noqa: PLC0415
+    from mlops_stack.backup.export import backup  # noqa: PLC0415
+    from mlops_stack.locks import stack_lock  # noqa: PLC0415
 
-    with working_on(stack.name, "make backup"):
+    with stack_lock(stack.name, "make backup"):
         stack.outputs_when_up()
-        backup(stack, choice.folder(stack.name, to))
+        backup(stack, policy.folder(stack.name, to))
 
 
 def _upgrade(stack: "Stack", arguments: argparse.Namespace) -> None:
-    from mlops_stack.locks import working_on  # noqa: PLC0415
+    from mlops_stack.locks import stack_lock  # noqa: PLC0415
     from mlops_stack.upgrading.command import upgrade  # noqa: PLC0415
 
-    with working_on(stack.name, "make upgrade"):
+    with stack_lock(stack.name, "make upgrade"):
         upgrade(stack, started=arguments.started, to=arguments.to, keep_to=arguments.keep_to)
 
 
 def _down(stack: "Stack", arguments: argparse.Namespace) -> bool:
+    from mlops_stack.backup import policy  # noqa: PLC0415
     from mlops_stack.down import down  # noqa: PLC0415
     from mlops_stack.environments import records  # noqa: PLC0415
-    from mlops_stack.keeping import choice  # noqa: PLC0415
-    from mlops_stack.locks import working_on  # noqa: PLC0415
+    from mlops_stack.locks import stack_lock  # noqa: PLC0415
 
-    with working_on(stack.name, "make down"):
+    with stack_lock(stack.name, "make down"):
         # An environment's tag stands above its template's setting.
         known = records.read(stack.name) if stack.exists() else None
         own = known.keep if known else ""
-        kept = choice.choose(arguments.keep, own, stack.settings().keep)
-        exported = choice.export(stack.name, kept, arguments.keep_to)
+        kept = policy.choose(arguments.keep, own, stack.settings().keep)
+        exported = policy.export(stack.name, kept, arguments.keep_to)
         return down(stack, keep=exported, replace=arguments.replace)
 
 

@@ -14,11 +14,11 @@ from mlops_rollout.registry import (
     CHALLENGER,
     CHAMPION,
     PREVIOUS,
-    Registered,
+    RegisteredVersion,
     Registry,
     RegistryError,
 )
-from mlops_rollout.rollout import Served
+from mlops_rollout.rollout import RolloutResult
 from mlops_rollout.sample import SampleError
 from mlops_stack import report, workload_choice
 from mlops_stack.pulumi_cli import PulumiError, Stack
@@ -182,21 +182,21 @@ def _serving(stack: Stack, workload: str) -> Serving:
     )
 
 
-def _champion(serving: Serving) -> Registered:
+def _champion(serving: Serving) -> RegisteredVersion:
     found = serving.registry.by_alias(CHAMPION)
     if found is None:
         raise CanaryError("MLflow holds no champion; `make run` trains one")
     return found
 
 
-def _challenger(serving: Serving) -> Registered | None:
+def _challenger(serving: Serving) -> RegisteredVersion | None:
     """Return the version that is tried; the champion is not."""
     found = serving.registry.by_alias(CHALLENGER)
     number = _champion(serving).version.number
     return found if found and found.version.number != number else None
 
 
-def _chosen(serving: Serving, version: str) -> Registered:
+def _chosen(serving: Serving, version: str) -> RegisteredVersion:
     tried = _challenger(serving)
     if not version and tried:
         return tried
@@ -212,7 +212,7 @@ def _chosen(serving: Serving, version: str) -> Registered:
     return found
 
 
-def _served(serving: Serving, decide: Decide) -> list[Served]:
+def _served(serving: Serving, decide: Decide) -> list[RolloutResult]:
     return promotion.serve(
         decide,
         registry=serving.registry,
@@ -227,7 +227,7 @@ def _say(line: str) -> None:
     report.plain(f"  {line}")
 
 
-def _show(served: Sequence[Served]) -> None:
+def _show(served: Sequence[RolloutResult]) -> None:
     report.plain("")
     rows = [
         (

@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 
 from mlops_stack import environment, report
-from mlops_stack.keeping import archive
+from mlops_stack.backup import archive
 from mlops_stack.kubernetes_version import artefact_names, wanted_version
 from mlops_stack.pulumi_cli import Stack, settings_in
 from mlops_stack.settings import Settings
@@ -43,7 +43,7 @@ def preview(stack: Stack, *, base: Path | None = None) -> None:
     up(stack)
     if base is not None:
         # Imported here: only a page for reviewers is compared.
-        from mlops_stack.previews.summary import read_base  # noqa: PLC0415
+        from mlops_stack.review.summary import read_base  # noqa: PLC0415
 
         read_base(base)
 

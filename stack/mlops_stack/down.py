@@ -6,7 +6,7 @@ import time
 from mlops_infra.node import cluster
 from mlops_infra.node.leftovers import leftovers
 from mlops_stack import aws_data, full_buckets, gone, lasting, ownership, report
-from mlops_stack.keeping.choice import Keep
+from mlops_stack.backup.policy import Keep
 from mlops_stack.pulumi_cli import PulumiError, Stack
 from mlops_stack.upgrading import record
 from mlops_toolchain import layout
@@ -58,13 +58,13 @@ def down(stack: Stack, *, keep: Keep | None = None, replace: str = "") -> bool:
 
 def _tell_losses(stack: Stack, keep: Keep | None) -> None:
     # Imported here: S3's SDK takes a moment.
-    from mlops_stack.keeping import losses  # noqa: PLC0415
+    from mlops_stack.backup import losses  # noqa: PLC0415
 
     losses.tell(stack, keep)
 
 
 def _kept(stack: Stack, keep: Keep) -> contextlib.AbstractContextManager[None]:
-    from mlops_stack.keeping.export import kept  # noqa: PLC0415
+    from mlops_stack.backup.export import kept  # noqa: PLC0415
 
     return kept(stack, keep)
 

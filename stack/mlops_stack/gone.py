@@ -12,8 +12,8 @@ from mlops_infra import kind_cluster
 from mlops_infra.node import cluster
 from mlops_stack import report
 from mlops_stack.lasting import EVERYTHING, DataLossError
-from mlops_stack.previews.stateful import is_cluster
 from mlops_stack.pulumi_cli import Stack
+from mlops_stack.review.data_at_risk import is_cluster
 
 _STACK: Final = "pulumi:pulumi:Stack"
 

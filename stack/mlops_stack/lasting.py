@@ -10,9 +10,9 @@ from typing import Any, Final
 import pulumi
 
 from mlops_stack import settings
-from mlops_stack.previews.plan import Change, Operation, Plan
-from mlops_stack.previews.stateful import is_cluster, is_stateful
 from mlops_stack.pulumi_cli import Stack
+from mlops_stack.review.data_at_risk import is_cluster, is_stateful
+from mlops_stack.review.plan import Change, Operation, Plan
 
 EVERYTHING: Final = "*"
 """In place of a resource's name: all of them, for a plan that shows what would be lost."""

@@ -20,7 +20,7 @@ class BusyError(Exception):
 
 
 @contextlib.contextmanager
-def working_on(stack: str, command: str) -> Iterator[None]:
+def stack_lock(stack: str, command: str) -> Iterator[None]:
     """Keep other commands off a stack while the block runs.
 
     Args:

@@ -1,7 +1,7 @@
 """`make refresh`: take what is there into the stack's state."""
 
 from mlops_stack import ownership, report
-from mlops_stack.locks import working_on
+from mlops_stack.locks import stack_lock
 from mlops_stack.pulumi_cli import Stack
 
 
@@ -13,7 +13,7 @@ def refresh(stack: Stack) -> None:
         OwnershipError: the stack's cluster belongs to somebody else; nothing was changed.
         PulumiError: Pulumi failed; it has said why.
     """
-    with working_on(stack.name, "make refresh"):
+    with stack_lock(stack.name, "make refresh"):
         ownership.check(stack)
         with report.phase(f"pulumi refresh, stack {stack.name}"):
             stack.ensure()

@@ -8,12 +8,12 @@ from typing import Any, Final
 from mlops_platform.pipelines import step_logs
 from mlops_platform.pipelines.pipeline_runs import RunFailedError, run_to_end
 from mlops_platform.pipelines.pipelines_api import PipelinesApi, PipelinesApiError
-from mlops_rollout.registry import CHAMPION, Registered, Registry, RegistryError
-from mlops_stack import report, tracked, workload_choice
+from mlops_rollout.registry import CHAMPION, RegisteredVersion, Registry, RegistryError
+from mlops_stack import mlflow_runs, report, workload_choice
+from mlops_stack.mlflow_runs import TrackedRun
 from mlops_stack.outputs import StackOutputs, WorkloadOutputs
 from mlops_stack.parameters import parse
 from mlops_stack.pulumi_cli import PulumiError, Stack
-from mlops_stack.tracked import Tracked
 from mlops_stack.train import jobs_of
 from mlops_workloads.commands import ParametersError, WorkloadCommands
 
@@ -137,7 +137,10 @@ def _months(parameters: dict[str, Any]) -> str:
 
 
 def _unfair(
-    target: Target, registry: Registry, champion: Registered | None, parameters: dict[str, Any]
+    target: Target,
+    registry: Registry,
+    champion: RegisteredVersion | None,
+    parameters: dict[str, Any],
 ) -> str:
     """Return what is wrong with comparing a model with the champion, or nothing."""
     if champion is None:
@@ -148,7 +151,7 @@ def _unfair(
 
 def _evaluation(
     target: Target, run_id: str, parameters: dict[str, Any], *, champion: str
-) -> Tracked | None:
+) -> TrackedRun | None:
     """Return the model that a run evaluated, or whose evaluation it reused.
 
     A reused one is of an earlier run with the same parameters, against the champion that there was
@@ -158,7 +161,7 @@ def _evaluation(
     evaluated = [run_id]
     evaluated += PipelinesApi(outputs.kubeflow_url).equal_runs(has.pipeline_version_id, parameters)
     for run in dict.fromkeys(evaluated):
-        found = tracked.find(
+        found = mlflow_runs.find(
             outputs.mlflow_url,
             parameters["model_name"],
             tag="kfp_evaluation_run_id",
@@ -173,7 +176,7 @@ def _show(
     outputs: StackOutputs,
     run_id: str,
     parameters: dict[str, Any],
-    found: Tracked | None,
+    found: TrackedRun | None,
     unfair: str,
 ) -> None:
     rows = [("Run", _link(outputs, run_id))]

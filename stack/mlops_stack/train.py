@@ -11,7 +11,7 @@ from flight_training.job import FRAMEWORKS, Training, manifest
 from flight_training.pod_logs import PodLogs
 from mlops_platform.serving.rollout import access
 from mlops_rollout.errors import ServingError
-from mlops_stack import report, tracked
+from mlops_stack import mlflow_runs, report
 from mlops_stack.outputs import StackOutputs, WorkloadOutputs
 from mlops_stack.parameters import parse
 from mlops_stack.pulumi_cli import PulumiError, Stack
@@ -103,7 +103,7 @@ def jobs_of(stack: Stack, has: WorkloadOutputs) -> Mapping[str, Any]:
 
 
 def _show(stack: Stack, outputs: StackOutputs, model: str, job: str) -> None:
-    found = tracked.find(outputs.mlflow_url, model, tag="training_job", value=job)
+    found = mlflow_runs.find(outputs.mlflow_url, model, tag="training_job", value=job)
     if found is None:
         raise TrainError(f"{job} ended, but MLflow holds no run of it; see {outputs.mlflow_url}")
     version = found.tags["registered_version"]

@@ -13,13 +13,13 @@ from mlops_stack import (
     volume_sizes,
     workload_choice,
 )
-from mlops_stack.keeping import archive, at_rest
-from mlops_stack.keeping.archive import Archive, Manifest
+from mlops_stack.backup import archive, at_rest
+from mlops_stack.backup.archive import Archive, Manifest
 from mlops_stack.kubernetes_version import build_for
 from mlops_stack.outputs import StackOutputs
 from mlops_stack.predict import ask, lines
-from mlops_stack.previews import plan
 from mlops_stack.pulumi_cli import PulumiError, Stack
+from mlops_stack.review import plan
 from mlops_stack.settings import Settings, SettingsError
 from mlops_stack.status import rows
 
@@ -119,7 +119,7 @@ def check_restore(settings: Settings, kept: tuple[Archive, Manifest] | None) -> 
             f"RESTORE={kept[0].folder} needs a stack with MLflow, and layers is {settings.layers}"
         )
     # Imported here: only an import needs it.
-    from mlops_stack.keeping.restoring import check_revision  # noqa: PLC0415
+    from mlops_stack.backup.restore import check_revision  # noqa: PLC0415
 
     check_revision(kept[1])
 
@@ -146,7 +146,7 @@ def restored(
             f"stack {stack.name} has models of its own, which an import would replace; "
             "restore into a new stack"
         )
-    from mlops_stack.keeping.restoring import restore, up_to_date  # noqa: PLC0415
+    from mlops_stack.backup.restore import restore, up_to_date  # noqa: PLC0415
 
     with up_to_date(kept, manifest) as database:
         with report.phase(f"pulumi up without a run, stack {stack.name}"):

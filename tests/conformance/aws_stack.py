@@ -13,7 +13,7 @@ import boto3
 import pytest
 import yaml
 
-from mlops_stack.rehearsal import moto_server, surroundings
+from mlops_stack.rehearsal import moto_server, sandbox_env
 from mlops_stack.rehearsal.moto_server import REGION
 from mlops_toolchain import layout
 from tests.conformance.control_plane import BINARIES, ControlPlane, control_plane
@@ -113,12 +113,12 @@ def configured_stack(folder: Path) -> Iterator[AwsStack]:
             moto_server.serve(folder / "moto.log") as endpoint,
         ):
             access = yaml.safe_load(plane.kubeconfig.read_text())
-            environ = surroundings.variables(
+            environ = sandbox_env.variables(
                 folder,
                 aws=endpoint,
                 kubernetes=plane.server,
                 authority=access["clusters"][0]["cluster"]["certificate-authority-data"],
-                programs=surroundings.token_program(
+                programs=sandbox_env.token_program(
                     folder / "bin", access["users"][0]["user"]["token"]
                 ),
             )

@@ -17,9 +17,9 @@ from typing import Any
 
 import pytest
 
-from mlops_stack.previews import without_aws
 from mlops_stack.pulumi_cli import Stack
 from mlops_stack.rehearsal.moto_server import REGION
+from mlops_stack.review import offline_aws
 from mlops_toolchain import layout
 from tests.conformance.aws_stack import NEEDS_PROGRAMS, AwsStack, configured_stack
 
@@ -106,7 +106,7 @@ def test_a_bad_change_does_not_pass_the_first_preview(
 def test_every_resource_of_an_update_is_in_the_preview_without_aws(
     foreseen: dict[str, Any], running: AwsStack
 ) -> None:
-    assert foreseen["notes"] == [without_aws.NOTE]
+    assert foreseen["notes"] == [offline_aws.NOTE]
     assert not foreseen["violations"]
     made = {str(resource["urn"]) for resource in Stack(running.name).resources()}
     assert {found["urn"] for found in foreseen["resources"] if found["layer"] != "stack"} == {

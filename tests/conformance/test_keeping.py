@@ -11,10 +11,10 @@ import pytest
 
 from mlops_platform.notebooks.notebook import pod
 from mlops_stack import environment
-from mlops_stack.keeping import at_rest
-from mlops_stack.keeping.errors import KeepError
-from mlops_stack.keeping.homes import Homes, Volume, manifest
-from mlops_stack.keeping.pods import Pods
+from mlops_stack.backup import at_rest
+from mlops_stack.backup.errors import KeepError
+from mlops_stack.backup.homes import Homes, Volume, manifest
+from mlops_stack.backup.pods import Pods
 from mlops_toolchain import layout
 from tests.conformance.manifests import definition
 from tests.conformance.tools import SEARCH

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from mlops_stack.keeping import archive
-from mlops_stack.keeping.kubeflow_database import KubeflowDatabase
-from mlops_stack.keeping.pods import Pods
+from mlops_stack.backup import archive
+from mlops_stack.backup.kubeflow_database import KubeflowDatabase
+from mlops_stack.backup.pods import Pods
 from mlops_stack.rehearsal.ports import free_port
 from mlops_toolchain import layout
 from tests.conformance import mariadb

@@ -12,8 +12,8 @@ import pytest
 
 from mlops_infra.node.layout import StateFolder
 from mlops_platform.pipelines.pipelines_api import PipelinesApi
-from mlops_stack.keeping.kubeflow_database import KubeflowDatabase
-from mlops_stack.keeping.pods import of_cluster
+from mlops_stack.backup.kubeflow_database import KubeflowDatabase
+from mlops_stack.backup.pods import of_cluster
 from tests.cluster.conftest import Kubectl
 from tests.e2e import store
 from tests.e2e.conftest import Commands

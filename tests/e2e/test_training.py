@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from mlops_infra.node.layout import StateFolder
-from mlops_stack import tracked
+from mlops_stack import mlflow_runs
 from mlops_toolchain import images
 from tests.cluster.conftest import Kubectl
 from tests.e2e import serving
@@ -93,7 +93,7 @@ def test_two_workers_train_a_model(
     assert "epoch 2 of 2: loss " in shown, shown
     job = re.search(rf"{framework}-[0-9]+-[0-9]+", shown)
     assert job, shown
-    run = tracked.find(
+    run = mlflow_runs.find(
         whole_outputs["mlflow_url"], whole_outputs["model_name"], tag="training_job", value=job[0]
     )
     assert run is not None
@@ -113,7 +113,7 @@ def test_the_pipeline_takes_a_network_for_its_model(
     assert "not promoted; against version" in shown, shown
     run = re.search(r"runs/(?:details/)?([0-9a-f-]{36})", shown)
     assert run, shown
-    found = tracked.find(
+    found = mlflow_runs.find(
         whole_outputs["mlflow_url"],
         whole_outputs["model_name"],
         tag="kfp_evaluation_run_id",

@@ -4,9 +4,9 @@ import secrets
 
 import pytest
 
-from mlops_stack.previews import plan
-from mlops_stack.previews.plan import LAYERS, Operation
 from mlops_stack.pulumi_cli import Stack
+from mlops_stack.review import plan
+from mlops_stack.review.plan import LAYERS, Operation
 from mlops_toolchain import layout
 from tests.unit import recording
 

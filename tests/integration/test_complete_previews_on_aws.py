@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from mlops_infra.aws.presets import PRESETS
-from mlops_stack.previews import costs, plan, without_aws
-from mlops_stack.previews.plan import LAYERS, Operation
 from mlops_stack.pulumi_cli import Stack
+from mlops_stack.review import costs, offline_aws, plan
+from mlops_stack.review.plan import LAYERS, Operation
 from mlops_toolchain import layout
 from tests.unit import recording
 
@@ -50,7 +50,7 @@ def test_every_resource_that_an_update_registers_is_in_the_preview(
     for variable in ("AWS_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(variable, raising=False)
     stack.ensure(**CONFIG, awsPreset=preset)
-    with without_aws.stand_in() as variables:
+    with offline_aws.stand_in() as variables:
         preview = stack.preview_events(**variables)
     found = plan.read(stack.name, preview.events)
     assert preview.succeeded, found.errors

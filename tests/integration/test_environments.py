@@ -17,7 +17,7 @@ from mlops_stack.environments.__main__ import main
 from mlops_stack.environments.records import Environment
 from mlops_stack.environments.templates import template_settings
 from mlops_stack.lifetime import check_name, parse_ttl, shown
-from mlops_stack.locks import working_on
+from mlops_stack.locks import stack_lock
 from mlops_stack.pulumi_cli import PulumiError, Stack
 from mlops_stack.settings import PROJECT, SettingsError
 from mlops_toolchain import layout
@@ -227,7 +227,7 @@ def test_a_second_reaper_and_another_machine_leave_it_alone(
 ) -> None:
     tagged("pr-1", left=-60)
     tagged("pr-2", left=-60, provider="embedded", host="elsewhere")
-    with working_on("pr-1", "make down"):
+    with stack_lock("pr-1", "make down"):
         assert reaping.reap()
     text = capsys.readouterr().out
     assert re.search(r"`make down` \(process \d+, since [\d:]+\) works on stack pr-1", text)

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from mlops_policies.rules import PolicyConfigError
-from mlops_stack.previews import costs, markdown, plan, summary
-from mlops_stack.previews.command import preview
-from mlops_stack.previews.plan import Operation, Plan
 from mlops_stack.pulumi_cli import Stack
+from mlops_stack.review import costs, markdown, plan, summary
+from mlops_stack.review.command import preview
+from mlops_stack.review.plan import Operation, Plan
 from mlops_toolchain import images, layout
 
 PULUMI = layout.bin_dir() / "pulumi"

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from mlops_infra import object_store
-from mlops_stack.keeping import archive
-from mlops_stack.keeping.archive import Content, Database, Manifest, Object
-from mlops_stack.keeping.objects import Store as Kept
-from mlops_stack.keeping.progress import Progress
+from mlops_stack.backup import archive
+from mlops_stack.backup.archive import Content, Database, Manifest, Object
+from mlops_stack.backup.objects import Store as Kept
+from mlops_stack.backup.progress import Progress
 from tests.s3.stores import Store
 
 _NOTHING = Content(bytes=0, sha256="0" * 64)

@@ -8,7 +8,7 @@ import json
 import sys
 from typing import Any
 
-from mlops_stack.previews.stateful import is_stateful
+from mlops_stack.review.data_at_risk import is_stateful
 from tests.unit import recording
 from tests.unit.conftest import CHECKOUT
 

@@ -86,7 +86,7 @@ class FlightDelay(Workload):
         flights = Dataset(
             "flights",
             DatasetArgs(buckets=buckets, name=_DATASET, version=datasets.version(_DATASET)),
-            cluster.object_options(),
+            cluster.child_options(),
         )
         spec = ModelSpec(
             name=self.NAME,
@@ -150,7 +150,7 @@ class FlightDelay(Workload):
                 buckets=platform.buckets,
                 namespace=platform.training.namespace,
                 tracking_uri=platform.mlflow.cluster_url,
-                deployer=platform.pipelines.deployer,
+                pipeline_account=platform.pipelines.pipeline_account,
             ),
         )
 

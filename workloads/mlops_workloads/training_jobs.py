@@ -12,7 +12,7 @@ from mlops_infra.identity import Access, Identity
 from mlops_infra.image import Image
 from mlops_infra.pod_security import manifest_container_context, manifest_pod_context
 from mlops_platform.component import Component
-from mlops_platform.pipelines.deployer import Deployer
+from mlops_platform.pipelines.pipeline_account import PipelineAccount
 from mlops_platform.storage import store_environment
 from mlops_platform.training.training_operator import JOBS_NAMESPACE
 
@@ -31,7 +31,7 @@ class TrainingJobsArgs:
         buckets: where the flights are.
         namespace: the jobs' namespace.
         tracking_uri: MLflow's address in the cluster.
-        deployer: the account of the pipeline's steps, which submit jobs too.
+        pipeline_account: the account of the pipeline's steps, which submit jobs too.
     """
 
     name: str
@@ -39,7 +39,7 @@ class TrainingJobsArgs:
     buckets: Buckets
     namespace: pulumi.Input[str]
     tracking_uri: pulumi.Input[str]
-    deployer: Deployer
+    pipeline_account: PipelineAccount
 
 
 def _image(framework: str) -> str:
@@ -79,7 +79,7 @@ class TrainingJobs(Component):
             addresses={"MLFLOW_TRACKING_URI": args.tracking_uri},
             opts=child,
         )
-        allowed = args.deployer.may(
+        allowed = args.pipeline_account.grant(
             f"{name}-submitter",
             args.namespace,
             [

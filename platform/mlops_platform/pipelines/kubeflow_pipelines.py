@@ -14,7 +14,6 @@ from mlops_infra.image import published
 from mlops_platform import manifest_objects
 from mlops_platform.component import Component
 from mlops_platform.pipelines import kubeflow_manifests
-from mlops_platform.pipelines.deployer import Deployer
 from mlops_platform.pipelines.kubeflow_manifests import (
     DATABASE_SECRET,
     METADATA_CONFIG,
@@ -28,6 +27,7 @@ from mlops_platform.pipelines.kubeflow_manifests import (
     KubeflowSettings,
 )
 from mlops_platform.pipelines.mariadb import Database, MariaDb, MariaDbArgs
+from mlops_platform.pipelines.pipeline_account import PipelineAccount
 from mlops_toolchain import layout
 
 _API_PORT = 8888
@@ -59,14 +59,14 @@ class KubeflowPipelines(Component):
         namespace: namespace of everything, and of the runs' pods.
         url: address of the API on this machine.
         cluster_url: address of the API for pods.
-        deployer: the service account of the runs' steps, which deploy models too.
+        pipeline_account: the service account of the runs' steps, which deploy models too.
         store_keys: digest of the store's keys in its namespace; None where Pods have an identity.
     """
 
     namespace: pulumi.Output[str]
     url: pulumi.Output[str]
     cluster_url: str
-    deployer: Deployer
+    pipeline_account: PipelineAccount
     store_keys: pulumi.Output[str] | None
 
     TOKEN: ClassVar = "mlops:platform:KubeflowPipelines"  # noqa: S105 - a resource's type
@@ -104,7 +104,7 @@ class KubeflowPipelines(Component):
             opts=child,
         )
         self.namespace = namespace.metadata.name
-        self.deployer = Deployer(namespace=self.namespace, account=RUNNER)
+        self.deployer = PipelineAccount(namespace=self.namespace, account=RUNNER)
         database = args.database or self._database(name, args)
         store = args.buckets.store
         values: dict[tuple[str, str], dict[str, pulumi.Input[str]]] = {

@@ -79,7 +79,7 @@ class Pipeline(Component):
         needed = _environment(name, args, self.child)
         # Objects in Kubeflow's database go with the cluster, as those in Kubernetes' do.
         child = pulumi.ResourceOptions.merge(
-            pulumi.ResourceOptions(parent=self, depends_on=needed), args.cluster.object_options()
+            pulumi.ResourceOptions(parent=self, depends_on=needed), args.cluster.child_options()
         )
         self.version = PipelineVersion(
             f"{name}-version",

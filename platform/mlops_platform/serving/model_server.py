@@ -10,7 +10,7 @@ from mlops_infra import keys_digest
 from mlops_infra.buckets import Buckets
 from mlops_infra.cluster import Cluster
 from mlops_platform.component import Component
-from mlops_platform.pipelines.deployer import Deployer
+from mlops_platform.pipelines.pipeline_account import PipelineAccount
 from mlops_rollout import engine as serving
 from mlops_rollout import inference_service, rollout
 from mlops_rollout.engines import ENGINES
@@ -32,7 +32,7 @@ class ModelServerArgs:
         model_name: registered model.
         runtime_class: Python class in the server that answers; empty for `mlops_serving`'s.
         log_rate: share of the predictions that the log keeps, 0 to 1.
-        deployer: who deploys versions from within the cluster.
+        pipeline_account: who deploys versions from within the cluster.
     """
 
     engine: Engine
@@ -44,7 +44,7 @@ class ModelServerArgs:
     model_name: str
     runtime_class: str
     log_rate: float
-    deployer: Deployer
+    pipeline_account: PipelineAccount
 
 
 class ModelServer(Component):
@@ -136,7 +136,7 @@ class ModelServer(Component):
             # A version is asked before the gateway knows it.
             {"api_groups": [""], "resources": ["pods/portforward"], "verbs": ["create"]},
         ]
-        return args.deployer.may(
+        return args.pipeline_account.grant(
             f"{name}-deployer",
             args.namespace,
             rules,

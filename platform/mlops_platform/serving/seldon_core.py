@@ -12,7 +12,7 @@ from mlops_infra.image import Image, published
 from mlops_infra.pod_security import RESTRICTED_CONTAINER, restricted_pod
 from mlops_platform import manifest_objects
 from mlops_platform.component import Component
-from mlops_platform.serving.seldon_definition import DEFINITION
+from mlops_platform.serving.seldon_crd import DEFINITION
 
 # The last release under Apache-2.0.
 VERSION: Final = "1.17.1"

@@ -74,7 +74,7 @@ class ServedModel:
                     model_name=spec.model_name,
                     runtime_class=spec.runtime_classes.get(engine, ""),
                     log_rate=spec.log_rate,
-                    deployer=platform.pipelines.deployer,
+                    pipeline_account=platform.pipelines.pipeline_account,
                 ),
             )
             for engine, component, server in found
@@ -102,7 +102,7 @@ class ServedModel:
             servers=self.settings,
             after=after,
             sample=self._spec.sample,
-            opts=pulumi.ResourceOptions.merge(cluster.object_options(), options),
+            opts=pulumi.ResourceOptions.merge(cluster.child_options(), options),
         )
 
     @property

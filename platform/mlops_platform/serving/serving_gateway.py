@@ -11,7 +11,7 @@ from mlops_infra.cluster import Cluster
 from mlops_infra.image import Image
 from mlops_infra.pod_security import RESTRICTED_CONTAINER, restricted_pod
 from mlops_platform.component import Component
-from mlops_platform.pipelines.deployer import Deployer
+from mlops_platform.pipelines.pipeline_account import PipelineAccount
 from mlops_rollout import gateway, gateway_configuration
 
 _IMAGE = "gateway"
@@ -40,11 +40,11 @@ class ServingGatewayArgs:
 
     Attributes:
         cluster: where it runs.
-        deployer: who deploys versions from within the cluster.
+        pipeline_account: who deploys versions from within the cluster.
     """
 
     cluster: Cluster
-    deployer: Deployer
+    pipeline_account: PipelineAccount
 
 
 class ServingGateway(Component):
@@ -111,12 +111,12 @@ class ServingGateway(Component):
             opts=pulumi.ResourceOptions(parent=self, depends_on=[deployment]),
         )
         self.namespace = namespace.metadata.name
-        self._deployer_rights(name, args.deployer)
+        self._deployer_rights(name, args.pipeline_account)
         self.cluster_url = f"http://gateway.{gateway.NAMESPACE}.svc.cluster.local"
         self.url = args.cluster.node_url(service.spec.ports[0].node_port, after=deployment.id)
         self.register_outputs({"url": self.url})
 
-    def _deployer_rights(self, name: str, deployer: Deployer) -> None:
+    def _deployer_rights(self, name: str, pipeline_account: PipelineAccount) -> None:
         rules: list[kubernetes.rbac.v1.PolicyRuleArgsDict] = [
             {"api_groups": [""], "resources": ["pods"], "verbs": ["get", "list"]},
             {"api_groups": [""], "resources": ["configmaps"], "verbs": ["get", "create", "update"]},
@@ -132,7 +132,9 @@ class ServingGateway(Component):
                 "verbs": ["get", "create", "update"],
             },
         ]
-        deployer.may(f"{name}-deployer", self.namespace, rules, pulumi.ResourceOptions(parent=self))
+        pipeline_account.grant(
+            f"{name}-deployer", self.namespace, rules, pulumi.ResourceOptions(parent=self)
+        )
 
 
 def _pod(image: str, configuration: pulumi.Output[str]) -> kubernetes.core.v1.PodSpecArgsDict:

@@ -8,9 +8,9 @@ from mlops_infra.node.errors import NodeError
 from mlops_policies.rules import PolicyConfigError
 from mlops_stack import ambient, report
 from mlops_stack.arguments import OneLineParser
+from mlops_stack.backup.errors import ArchiveError, KeepError
 from mlops_stack.environment import PassphraseError
 from mlops_stack.environments import creation, listing, reaping
-from mlops_stack.keeping.errors import ArchiveError, KeepError
 from mlops_stack.lasting import DataLossError
 from mlops_stack.locks import BusyError
 from mlops_stack.ownership import OwnershipError

@@ -7,13 +7,13 @@ import time
 from pathlib import Path
 
 from mlops_stack import ownership, report
+from mlops_stack.backup import archive, policy
 from mlops_stack.environments import records
 from mlops_stack.environments.smoke_test import smoke_test
 from mlops_stack.environments.templates import refuse_lasting, template_settings
-from mlops_stack.keeping import archive, choice
 from mlops_stack.kubernetes_version import artefact_names, wanted_version
 from mlops_stack.lifetime import check_name, parse_ttl
-from mlops_stack.locks import working_on
+from mlops_stack.locks import stack_lock
 from mlops_stack.pulumi_cli import PulumiError, Stack
 from mlops_stack.settings import Settings, SettingsError
 from mlops_stack.up import check_restore, up
@@ -33,7 +33,7 @@ def check(
     check_name(name)
     parse_ttl(ttl)
     settings = template_settings(template)
-    choice.choose(keep, settings.keep)
+    policy.choose(keep, settings.keep)
     refuse_lasting(name)
     if settings.cluster_provider == "embedded":
         artefact_names(wanted_version(name, settings))
@@ -63,9 +63,9 @@ def create(
     """
     started = time.time()
     settings = check(name, ttl, template, keep=keep, restore=restore)
-    lifetime, kept = parse_ttl(ttl), choice.choose(keep, settings.keep)
+    lifetime, kept = parse_ttl(ttl), policy.choose(keep, settings.keep)
     check_restore(settings, archive.read(restore) if restore else None)
-    with working_on(name, "make env"):
+    with stack_lock(name, "make env"):
         stack = Stack(name, template=template)
         if stack.exists():
             raise SettingsError(

@@ -17,8 +17,8 @@ from mlops_stack import report
 from mlops_stack.environments import records
 from mlops_stack.environments.records import Environment
 from mlops_stack.lifetime import shown
-from mlops_stack.previews import costs
 from mlops_stack.pulumi_cli import PulumiError, Stack
+from mlops_stack.review import costs
 
 _HEADINGS = ("NAME", "PROVIDER", "AGE", "LEFT", "COST", "STATE")
 _UNKNOWN = "–"  # noqa: RUF001 - a dash, not a minus

@@ -5,14 +5,14 @@ import contextlib
 from mlops_infra.kind_cluster import KindError
 from mlops_infra.node.errors import NodeError
 from mlops_stack import ownership, report
+from mlops_stack.backup import policy
+from mlops_stack.backup.errors import ArchiveError, KeepError
 from mlops_stack.down import down
 from mlops_stack.environments import records
 from mlops_stack.environments.records import Environment
 from mlops_stack.environments.templates import refuse_lasting, template_settings
 from mlops_stack.full_buckets import FullBucketsError
-from mlops_stack.keeping import choice
-from mlops_stack.keeping.errors import ArchiveError, KeepError
-from mlops_stack.locks import BusyError, working_on
+from mlops_stack.locks import BusyError, stack_lock
 from mlops_stack.ownership import OwnershipError
 from mlops_stack.pulumi_cli import PulumiError, Stack
 from mlops_stack.settings import SettingsError
@@ -28,7 +28,7 @@ def reap(*, keep: str = "") -> bool:
         PulumiError: the backend does not answer.
         SettingsError: there is no such thing to keep; nothing was changed.
     """
-    choice.choose(keep)
+    policy.choose(keep)
     resisting = 0
     known = records.found()
     for environment in known:
@@ -54,7 +54,7 @@ def _reap(expired: Environment, keep: str) -> None:
         report.plain(f"• {expired.name} lives on {expired.host}; run `make reap` there")
         return
     refuse_lasting(expired.name)
-    with working_on(expired.name, "make reap"):
+    with stack_lock(expired.name, "make reap"):
         # Read again: another reaper may have destroyed it, and somebody made a new one since.
         current = records.read(expired.name)
         if current is None or not current.expired:
@@ -66,7 +66,7 @@ def _reap(expired: Environment, keep: str) -> None:
         try:
             settings = template_settings(current.template)
             with report.phase(f"reap {current.name}"):
-                export = choice.export(stack.name, choice.choose(keep, current.keep, settings.keep))
+                export = policy.export(stack.name, policy.choose(keep, current.keep, settings.keep))
                 if not down(stack, keep=export):
                     raise PulumiError("something is left, see above")
         except BaseException:

@@ -17,7 +17,7 @@ from mlops_infra.aws.presets import PRESETS, PresetName
 from mlops_policies import rules
 from mlops_stack import aws_leftovers, composition, report, settings
 from mlops_stack.pulumi_cli import PulumiError
-from mlops_stack.rehearsal import eks, moto_server, order, surroundings
+from mlops_stack.rehearsal import eks, moto_server, order, sandbox_env
 from mlops_stack.rehearsal.errors import RehearsalError
 from mlops_stack.rehearsal.moto_server import ACCOUNT, REGION
 from mlops_toolchain import layout
@@ -81,7 +81,7 @@ class Rehearsal:
         """Make the backend and the plugin folder."""
         (folder / "backend").mkdir()
         environ = {
-            **surroundings.variables(
+            **sandbox_env.variables(
                 folder,
                 aws=endpoint,
                 kubernetes=played.endpoint,
@@ -178,7 +178,7 @@ class Rehearsal:
         finally:
             os.environ.clear()
             os.environ.update(before)
-        state = surroundings.kept_file(self.folder)
+        state = sandbox_env.kept_file(self.folder)
         kept = json.loads(state.read_text()) if state.exists() else {}
         return found + [f"{kind} {identity}" for kind, all_ in kept.items() for identity in all_]
 

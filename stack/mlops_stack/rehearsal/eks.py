@@ -24,7 +24,7 @@ from mlops_infra.node.cgroups import ClusterCgroups
 from mlops_infra.node.command import run
 from mlops_infra.node.leftovers import leftovers
 from mlops_infra.node.spec import NodeSpec
-from mlops_stack.rehearsal import surroundings
+from mlops_stack.rehearsal import sandbox_env
 from mlops_stack.rehearsal.errors import RehearsalError
 from mlops_toolchain import images, layout
 
@@ -144,7 +144,7 @@ def _token_program(folder: Path, kubeconfig: Path) -> Path:
     token = _kubectl(
         kubeconfig, "create", "token", "rehearsal", "--namespace=kube-system", "--duration=4h"
     )
-    return surroundings.token_program(folder, token.strip())
+    return sandbox_env.token_program(folder, token.strip())
 
 
 def _play_volumes(kubeconfig: Path) -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 from mlops_infra.node import cluster
 from mlops_stack import gone, lasting, ownership, report, stack_images
 from mlops_stack import up as updating
-from mlops_stack.keeping import archive, choice
-from mlops_stack.keeping.choice import Keep
+from mlops_stack.backup import archive, policy
+from mlops_stack.backup.policy import Keep
 from mlops_stack.kubernetes_version import build, held_version
 from mlops_stack.pulumi_cli import Stack
 from mlops_stack.upgrading import record, versions
@@ -93,7 +93,7 @@ def _begun(stack: Stack, to: str) -> Upgrade | None:
 
 def _emptied(stack: Stack, *, to: str, keep_to: str) -> Upgrade:
     """Take all data out of the old cluster, and delete it."""
-    from mlops_stack.keeping.export import kept  # noqa: PLC0415
+    from mlops_stack.backup.export import kept  # noqa: PLC0415
 
     settings = stack.settings()
     before, after = versions.choose(stack, settings, to)
@@ -111,9 +111,9 @@ def _emptied(stack: Stack, *, to: str, keep_to: str) -> Upgrade:
             # Its file may name the version that it is to get.
             build(before)
             updating.update(stack, kubernetesVersion=before)
-    folder = choice.folder(stack.name, keep_to)
+    folder = policy.folder(stack.name, keep_to)
     again = f"`make upgrade{stack.make_argument}` tries it again"
-    with kept(stack, Keep(what=choice.ALL, folder=folder), otherwise=again):
+    with kept(stack, Keep(what=policy.ALL, folder=folder), otherwise=again):
         # Whatever the export has or has not done: nothing goes unless all of it is there.
         archive.read(folder)
         begun = Upgrade(before=before, after=after, folder=folder)

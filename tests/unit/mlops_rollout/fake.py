@@ -9,7 +9,7 @@ import pytest
 from mlops_rollout import gateway, lease, promotion, rollout
 from mlops_rollout.engine import ModelServer, Version
 from mlops_rollout.errors import ServingError
-from mlops_rollout.registry import Registered, Registry
+from mlops_rollout.registry import RegisteredVersion, Registry
 from mlops_rollout.sample import Sample
 
 SERVER = ModelServer(
@@ -251,7 +251,7 @@ def sample() -> Sample:
     return Sample(rows=[{"carrier": "UA"}] * len(LATE), labels=LATE)
 
 
-def registered(registry: Registry, number: str) -> Registered:
+def registered(registry: Registry, number: str) -> RegisteredVersion:
     found = registry.by_number(number)
     assert found
     return found

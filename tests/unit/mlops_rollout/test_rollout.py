@@ -10,7 +10,7 @@ from mlops_rollout import gateway, rollout
 from mlops_rollout.engine import ModelServer, Version
 from mlops_rollout.errors import ServingError
 from mlops_rollout.kubectl import Access, Kubectl
-from mlops_rollout.rollout import Share
+from mlops_rollout.rollout import TrafficShare
 from mlops_rollout.sample import Sample
 from tests.unit.mlops_rollout.fake import ONE, SERVER, TWO, Cluster, FakeKubectl, sample
 
@@ -22,7 +22,7 @@ def _roll_out(
     record: dict[str, str] | None = None,
 ) -> list[str]:
     served = rollout.roll_out(
-        [Share(version=version, percent=percent) for version, percent in shares],
+        [TrafficShare(version=version, percent=percent) for version, percent in shares],
         [server],
         access=Access(),
         sample=flights,

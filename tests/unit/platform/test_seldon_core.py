@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from mlops_platform.serving.seldon_core import SeldonCore, SeldonCoreArgs, SeldonImages
-from mlops_platform.serving.seldon_definition import DEFINITION
+from mlops_platform.serving.seldon_crd import DEFINITION
 from mlops_toolchain import images
 from tests.unit import recording
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from mlops_stack import checks, environment
+from mlops_stack.backup.errors import ArchiveError
 from mlops_stack.environments import creation
-from mlops_stack.keeping.errors import ArchiveError
-from mlops_stack.previews.summary import BaseError
 from mlops_stack.pulumi_cli import Stack
+from mlops_stack.review.summary import BaseError
 from mlops_stack.settings import SettingsError
 from mlops_toolchain import layout
 

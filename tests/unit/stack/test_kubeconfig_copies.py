@@ -13,7 +13,7 @@ from mlops_kubernetes.memory_file import memory_file
 KUBECONFIG = "a kubeconfig with a key in it"
 USERS = {
     "keeping": """
-from mlops_stack.keeping.pods import of_cluster
+from mlops_stack.backup.pods import of_cluster
 with of_cluster(sys.argv[1]) as pods:
     reads(pods._kubectl[-1].partition("=")[2])
 """,

@@ -6,7 +6,7 @@ import pulumi
 import pytest
 
 from mlops_stack import lasting, ownership
-from mlops_stack.previews.plan import Change, Difference, Operation, Plan
+from mlops_stack.review.plan import Change, Difference, Operation, Plan
 from tests.unit import recording
 
 PREFIX = "urn:pulumi:t::mlops-platform::"

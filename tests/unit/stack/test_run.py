@@ -8,7 +8,7 @@ import pytest
 from mlops_platform.pipelines import pipeline_runs
 from mlops_platform.pipelines.pipelines_api import PipelinesApi
 from mlops_rollout.engine import Version
-from mlops_rollout.registry import Registered
+from mlops_rollout.registry import RegisteredVersion
 from mlops_stack import run
 from mlops_stack.outputs import StackOutputs, WorkloadOutputs
 from mlops_stack.pulumi_cli import Stack
@@ -102,11 +102,11 @@ def test_an_interruption_before_there_is_a_run_says_where_to_look(
 @pytest.mark.parametrize(("month", "named"), [(2, True), (3, True), (4, False)])
 def test_a_month_that_the_champion_knows_is_named(month: int, named: bool) -> None:
     class Trained(FakeRegistry):
-        def _of_run(self, registered: Registered, kind: str) -> list[dict[str, Any]]:
+        def _of_run(self, registered: RegisteredVersion, kind: str) -> list[dict[str, Any]]:
             return [{"key": "train_months", "value": "1-3"}] if kind == "params" else []
 
     version = Version(number="1", uri="")
-    champion = Registered(version=version, run_id="r", canary_percent=0)
+    champion = RegisteredVersion(version=version, run_id="r", canary_percent=0)
     target, parameters = _target("http://kubeflow"), {"evaluation_month": month}
     said = run._unfair(target, Trained(Cluster()), champion, parameters)
     assert bool(said) is named

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from mlops_infra.buckets import Buckets, BucketsArgs, ObjectStore
-from mlops_platform.pipelines.deployer import Deployer
+from mlops_platform.pipelines.pipeline_account import PipelineAccount
 from mlops_platform.serving.model_server import ModelServer, ModelServerArgs
 from tests.unit import recording
 
@@ -39,7 +39,7 @@ def test_no_object_of_theirs_has_the_name_of_another(engine: Any) -> None:
                     model_name=name,
                     runtime_class="",
                     log_rate=1.0,
-                    deployer=Deployer(namespace="kubeflow", account="runner"),
+                    pipeline_account=PipelineAccount(namespace="kubeflow", account="runner"),
                 ),
             )
 
