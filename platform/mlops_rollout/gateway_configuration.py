@@ -63,6 +63,9 @@ _SPLITS, _LOCATIONS = "splits.conf", "locations.conf"
 # Each model has files of its own, which a rollout of another one leaves alone. Releases up to 0.1.0
 # wrote two files without a model's name, with the routes of their only model.
 _FILES: Final = re.compile(rf"(?P<kind>{_SPLITS}|{_LOCATIONS})(?:\.(?P<model>.+))?")
+_LOCATION_IN_0_1_0: Final = re.compile(
+    r"^location ~ \^/[^/\s]+/[^/\s]+/([^/\s]+)/\(\.\*\)\$ \{", re.MULTILINE
+)
 # While this file is there, each answer of a model is its connection's last.
 DRAINING: Final = "/tmp/draining"  # noqa: S108 - the container's own, which nobody else writes
 
@@ -177,7 +180,7 @@ def render(routes: Sequence[Route]) -> dict[str, str]:
 
 
 def files_of(files: Mapping[str, str], model: str) -> dict[str, str]:
-    """Return a model's files out of those of all models, as `render` names and writes them.
+    """Return a model's files out of those of all models, as `render` names them.
 
     Args:
         files: files of `ROUTES_FOLDER` by name.
@@ -188,9 +191,7 @@ def files_of(files: Mapping[str, str], model: str) -> dict[str, str]:
         kind = _FILES.fullmatch(name)
         if kind is None or model not in _models(kind, files):
             continue
-        variable = _variable(model, 0).removesuffix("0")
-        current = text if kind["model"] else re.sub(r"\$backend(?=[0-9])", f"${variable}", text)
-        found[f"{kind['kind']}.{model}"] = current
+        found[f"{kind['kind']}.{model}"] = text
     return found
 
 
@@ -220,8 +221,7 @@ def models(files: Mapping[str, str]) -> set[str]:
 def _models(kind: re.Match[str], files: Mapping[str, str]) -> set[str]:
     if kind["model"]:
         return {kind["model"]}
-    locations = files.get(_LOCATIONS, "")
-    return set(re.findall(r"^location /[^/\s]+/[^/\s]+/([^/\s]+)/ \{", locations, re.MULTILINE))
+    return set(_LOCATION_IN_0_1_0.findall(files.get(_LOCATIONS, "")))
 
 
 def _variable(model: str, number: int) -> str:

@@ -68,27 +68,49 @@ def test_each_model_has_files_of_its_own_whose_variables_no_other_has() -> None:
     assert own == gateway_configuration.render([_route(100)])
 
 
-def _by_release_0_1_0(*weights: int) -> dict[str, str]:
-    """Return the files as that release named and wrote them."""
-    files = gateway_configuration.render([_route(*weights)])
-    return {
-        name.removesuffix(".flight-delay"): text.replace("$backend_flight_delay_", "$backend")
-        for name, text in files.items()
-    }
+# As that release wrote them: the routes of a stack of it, which was up.
+BY_RELEASE_0_1_0 = {
+    "splits.conf": """split_clients $request_id $backend0 {
+  * flight-delay-v1-v4z24-predictor.serving.svc.cluster.local:80;
+}
+split_clients $request_id $backend1 {
+  10% flight-delay-v2-k8sxz-default.seldon.svc.cluster.local:9000;
+  * flight-delay-v1-xqb2p-default.seldon.svc.cluster.local:9000;
+}
+""",
+    "locations.conf": """location ~ ^/kserve/serving/flight-delay/(.*)$ {
+  if (-f /tmp/draining) { rewrite ^ /draining$uri last; }
+  proxy_pass http://$backend0/$1$is_args$args;
+}
+location ~ ^/draining/kserve/serving/flight-delay/(.*)$ {
+  internal;
+  keepalive_timeout 0;
+  proxy_pass http://$backend0/$1$is_args$args;
+}
+location ~ ^/seldon/seldon/flight-delay/(.*)$ {
+  if (-f /tmp/draining) { rewrite ^ /draining$uri last; }
+  proxy_pass http://$backend1/$1$is_args$args;
+}
+location ~ ^/draining/seldon/seldon/flight-delay/(.*)$ {
+  internal;
+  keepalive_timeout 0;
+  proxy_pass http://$backend1/$1$is_args$args;
+}
+""",
+}
 
 
 def test_the_files_of_release_0_1_0_are_those_of_its_model() -> None:
-    files = _by_release_0_1_0(90, 10)
-    assert set(files) == {"splits.conf", "locations.conf"}
-    assert "$backend0 {" in files["splits.conf"]
-    assert gateway_configuration.models(files) == {"flight-delay"}
-    own = gateway_configuration.files_of(files, "flight-delay")
-    assert own == gateway_configuration.render([_route(90, 10)])
-    assert not gateway_configuration.files_of(files, "other")
+    assert gateway_configuration.models(BY_RELEASE_0_1_0) == {"flight-delay"}
+    own = gateway_configuration.files_of(BY_RELEASE_0_1_0, "flight-delay")
+    assert set(own) == {"splits.conf.flight-delay", "locations.conf.flight-delay"}
+    # They let pass what a model is not to be asked for, so that they are never what is wanted.
+    assert own != gateway_configuration.render([_route(90, 10)])
+    assert not gateway_configuration.files_of(BY_RELEASE_0_1_0, "other")
 
 
 def test_they_make_room_for_the_models_files_and_stay_beside_those_of_another() -> None:
-    files, new = _by_release_0_1_0(90, 10), gateway_configuration.render([_route(100)])
+    files, new = BY_RELEASE_0_1_0, gateway_configuration.render([_route(100)])
     assert gateway_configuration.merge(files, "flight-delay", new) == new
     other = gateway_configuration.render([_route(100, name="other")])
     assert gateway_configuration.merge(files, "other", other) == {**files, **other}
