@@ -35,7 +35,7 @@ if config.layers == "all":
         "kubeflow-pipelines",
         KubeflowPipelinesArgs(cluster=cluster, buckets=buckets, database_storage_size=size),
     )
-    deployer = pipelines.deployer
+    account = pipelines.pipeline_account
     ui = KubeflowPipelinesUi in chosen and KubeflowPipelinesUi(
         "kubeflow-pipelines-ui",
         KubeflowPipelinesUiArgs(cluster=cluster, buckets=buckets, pipelines=pipelines),
@@ -43,7 +43,7 @@ if config.layers == "all":
     kserve = KServe("kserve", KServeArgs(cluster=cluster)) if KServe in chosen else None
     seldon = SeldonCore("seldon", SeldonCoreArgs(cluster=cluster)) if SeldonCore in chosen else None
     gateway = (
-        ServingGateway("gateway", ServingGatewayArgs(cluster=cluster, deployer=deployer))
+        ServingGateway("gateway", ServingGatewayArgs(cluster=cluster, pipeline_account=account))
         if ServingGateway in chosen
         else None
     )

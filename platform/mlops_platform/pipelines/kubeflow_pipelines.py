@@ -104,7 +104,7 @@ class KubeflowPipelines(Component):
             opts=child,
         )
         self.namespace = namespace.metadata.name
-        self.deployer = PipelineAccount(namespace=self.namespace, account=RUNNER)
+        self.pipeline_account = PipelineAccount(namespace=self.namespace, account=RUNNER)
         database = args.database or self._database(name, args)
         store = args.buckets.store
         values: dict[tuple[str, str], dict[str, pulumi.Input[str]]] = {
