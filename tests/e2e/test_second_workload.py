@@ -75,7 +75,7 @@ def team(whole_stack: Commands, tmp_path_factory: pytest.TempPathFactory) -> Ite
     shutil.copy2(CHECKOUT / stack_file, folder / stack_file)
     _follow_the_page(folder)
     for command in (
-        ["make", "--silent", "bootstrap"],
+        ["make", "--silent", "toolchain"],
         [str(folder / ".venv/bin/python"), "-W", "ignore", "-m", "tumours.pipeline"],
     ):
         done = subprocess.run(
