@@ -69,8 +69,11 @@ def team(whole_stack: Commands, tmp_path_factory: pytest.TempPathFactory) -> Ite
         if (CHECKOUT / name).exists():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(CHECKOUT / name, folder / name)
-    # Both are of one team: one state, and one file of the stack.
-    (folder / ".state").symlink_to(CHECKOUT / ".state")
+    # Both are of one team: one backend with its passphrase, and one file of the stack. Programs are
+    # each checkout's own.
+    (folder / ".state").mkdir()
+    for shared in ("pulumi", "passphrase", "config"):
+        (folder / ".state" / shared).symlink_to(CHECKOUT / ".state" / shared)
     stack_file = f"Pulumi.{whole_stack.name}.yaml"
     shutil.copy2(CHECKOUT / stack_file, folder / stack_file)
     _follow_the_page(folder)
