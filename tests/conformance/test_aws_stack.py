@@ -50,7 +50,7 @@ WILDCARD = Change(
 )
 LATEST = Change(
     package="platform/mlops_platform",
-    file="mlflow.py",
+    file="tracking/mlflow.py",
     good='"name": "mlflow",\n                "image": args.cluster.image("mlflow")',
     bad='"name": "mlflow",\n                "image": "mlflow:latest"',
 )
