@@ -177,7 +177,7 @@ def _serving(stack: Stack, workload: str) -> Serving:
     return Serving(
         workload=chosen,
         registry=Registry(outputs.mlflow_url, has.model_name),
-        servers=[ModelServer.read(each) for each in has.model_servers],
+        servers=has.servers,
         kubeconfig=outputs.kubeconfig,
     )
 

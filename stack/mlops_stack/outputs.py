@@ -10,6 +10,7 @@ from typing import Any, Final, Self
 import pulumi
 
 from mlops_infra.endpoint import Endpoint
+from mlops_rollout.engine import ModelServer
 
 # Read from the database.
 _WORKLOAD_IN_0_1_0: Final = "flight-delay"
@@ -51,6 +52,11 @@ class WorkloadOutputs:
     pipeline_data: Mapping[str, str] = field(default_factory=dict)
     pipeline_run: str = ""
     pipeline_seconds: float = 0
+
+    @property
+    def servers(self) -> list[ModelServer]:
+        """What serves."""
+        return [ModelServer.read(each) for each in self.model_servers]
 
     def model_url(self, engine: str) -> str:
         """Return the model's address on an engine; empty where that does not serve."""

@@ -8,7 +8,7 @@ from typing import Final
 import httpx
 
 from mlops_infra import direct
-from mlops_rollout.engine import Answer, ModelServer
+from mlops_rollout.engine import Answer
 from mlops_rollout.engines import ENGINES
 from mlops_rollout.sample import Sample, SampleError
 from mlops_stack import report, workload_choice
@@ -82,7 +82,7 @@ def ask(
         sample = workload.sample(rows)
     except SampleError as error:
         raise PredictError(str(error)) from error
-    names = {each["engine"]: ModelServer.read(each).name for each in has.model_servers}
+    names = {server.engine: server.name for server in has.servers}
     answers = {}
     for name in engines:
         engine, url = ENGINES[name], has.model_url(name)

@@ -71,7 +71,7 @@ def run(stack: Stack, *, workload: str = "", months: str, assignments: list[str]
         given["training_months"] = months
     try:
         parameters = {**has.pipeline_data, **chosen.parameters(given)}
-        if parameters.get("trainer", "sklearn") != "sklearn":
+        if chosen.wants_training_jobs(parameters):
             jobs_of(stack, has)
         registry = Registry(outputs.mlflow_url, parameters["model_name"])
         champion = registry.by_alias(CHAMPION)
@@ -90,6 +90,7 @@ def run(stack: Stack, *, workload: str = "", months: str, assignments: list[str]
 def _followed(target: Target, parameters: dict[str, Any]) -> str:
     outputs, has, pipeline = target.outputs, target.has, target.workload.NAME
     name = f"{pipeline} {time.strftime('%Y-%m-%d %H:%M:%S', time.gmtime())}"
+    summary = target.workload.summary(parameters)
     followed: list[str] = []
 
     def begun(run: str, resumed: bool) -> None:
@@ -100,7 +101,7 @@ def _followed(target: Target, parameters: dict[str, Any]) -> str:
             )
 
     try:
-        with report.phase(f"run {name}{_months(parameters)}"):
+        with report.phase(", ".join(filter(None, (f"run {name}", summary)))):
             return run_to_end(
                 PipelinesApi(outputs.kubeflow_url),
                 name=name,
@@ -129,11 +130,6 @@ def _interrupted(stack: Stack, outputs: StackOutputs, followed: list[str]) -> st
         f"  {again}; this ends it:\n"
         f"  curl --request POST {outputs.kubeflow_url}/apis/v2beta1/runs/{run}:terminate"
     )
-
-
-def _months(parameters: dict[str, Any]) -> str:
-    months = parameters.get("training_months", "")
-    return f", months {months}" if months else ""
 
 
 def _unfair(

@@ -36,8 +36,9 @@ def probes(outputs: StackOutputs) -> dict[str, Callable[[], str | None]]:
     """
     found: dict[str, Callable[[], str | None]] = {}
     workloads = workload_choice.all_of(outputs)
+    titles = workload_choice.titles_of(workloads)
     for commands, has in workloads:
-        of = f" of {commands.NAME}" if len(workloads) > 1 else ""
+        of = titles[commands.NAME]
         engines = [name for name in ENGINES if has.model_url(name)]
         found |= {
             f"{TITLES[each]}{of}": partial(_predicts, commands, has, each) for each in engines
@@ -105,7 +106,7 @@ def _agrees(outputs: StackOutputs, has: WorkloadOutputs) -> str | None:
 def _of(outputs: StackOutputs, has: WorkloadOutputs) -> tuple[Registry, list[ModelServer], Access]:
     return (
         Registry(outputs.mlflow_url, has.model_name),
-        [ModelServer.read(each) for each in has.model_servers],
+        has.servers,
         rollout.access(outputs.kubeconfig),
     )
 

@@ -3,13 +3,11 @@
 from functools import partial
 
 from mlops_infra.endpoint import Endpoint
-from mlops_rollout.engine import ModelServer
 from mlops_rollout.engines import ENGINES
 from mlops_stack import node_status, probes, report, workload_choice
 from mlops_stack.outputs import StackOutputs, WorkloadOutputs
 from mlops_stack.pulumi_cli import Stack
 from mlops_stack.serving import TITLES
-from mlops_workloads.commands import WorkloadCommands
 
 _HEADLINE = ("roc_auc", "average_precision", "brier_score", "log_loss", "base_rate")
 
@@ -17,15 +15,12 @@ _HEADLINE = ("roc_auc", "average_precision", "brier_score", "log_loss", "base_ra
 def rows(stack: str, outputs: StackOutputs) -> list[tuple[str, str]]:
     """Return what a user wants to see of the stack's outputs, without its secrets."""
     workloads = workload_choice.all_of(outputs)
-
-    def of(workload: WorkloadCommands) -> str:
-        return f" of {workload.NAME}" if len(workloads) > 1 else ""
-
+    titles = workload_choice.titles_of(workloads)
     kubeconfig = f"pulumi stack output kubeconfig --show-secrets --stack {stack}"
     return [
         *(row for each in outputs.endpoints for row in _endpoint_row(stack, each)),
-        *(row for each, has in workloads for row in _run_row(of(each), outputs, has)),
-        *(row for each, has in workloads for row in _model_rows(of(each), outputs, has)),
+        *(row for each, has in workloads for row in _run_row(titles[each.NAME], outputs, has)),
+        *(row for each, has in workloads for row in _model_rows(titles[each.NAME], outputs, has)),
         ("kubectl", f". ./env.sh; kubectl --kubeconfig <({kubeconfig}) get pods --all-namespaces"),
     ]
 
@@ -54,7 +49,7 @@ def _model_rows(of: str, outputs: StackOutputs, has: WorkloadOutputs) -> list[tu
 
 
 def _serving_rows(of: str, has: WorkloadOutputs) -> list[tuple[str, str]]:
-    names = {each["engine"]: ModelServer.read(each).name for each in has.model_servers}
+    names = {server.engine: server.name for server in has.servers}
     return [
         (f"{title}{of}", f"curl {url}/{path}; see docs/serving.md")
         for engine, title in TITLES.items()

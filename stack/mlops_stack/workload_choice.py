@@ -31,6 +31,12 @@ def all_of(outputs: StackOutputs) -> list[tuple[WorkloadCommands, WorkloadOutput
     return [(each, has) for each, has in found if has.model_name]
 
 
+def titles_of(workloads: list[tuple[WorkloadCommands, WorkloadOutputs]]) -> dict[str, str]:
+    """Return what tells a workload's titles from those of others, by its name."""
+    several = len(workloads) > 1
+    return {each.NAME: f" of {each.NAME}" if several else "" for each, _ in workloads}
+
+
 def make_argument(commands: WorkloadCommands) -> str:
     """Return what a next `make` command must be given, with a space before it."""
     return f" WORKLOAD={commands.NAME}" if len(ALL_COMMANDS) > 1 else ""

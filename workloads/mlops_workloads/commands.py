@@ -45,6 +45,16 @@ class WorkloadCommands(ABC):
         """
         return dict(given)
 
+    def summary(self, parameters: Mapping[str, Any]) -> str:
+        """Return what tells a run from others of the pipeline, in a few words, or nothing."""
+        del parameters
+        return ""
+
+    def wants_training_jobs(self, parameters: Mapping[str, Any]) -> bool:
+        """Return whether a run of these parameters needs the stack's training jobs."""
+        del parameters
+        return False
+
     def unfair(self, trained: Mapping[str, str], parameters: Mapping[str, Any]) -> str:
         """Return what is wrong with comparing a run's model with the champion, or nothing.
 

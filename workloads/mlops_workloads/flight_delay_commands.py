@@ -27,6 +27,14 @@ class FlightDelayCommands(WorkloadCommands):
         except flight_parameters.ParametersError as error:
             raise ParametersError(str(error)) from error
 
+    def summary(self, parameters: Mapping[str, Any]) -> str:
+        """Return the months that a run trains on."""
+        return f"months {parameters['training_months']}"
+
+    def wants_training_jobs(self, parameters: Mapping[str, Any]) -> bool:
+        """Return whether a network is trained."""
+        return bool(parameters["trainer"] != "sklearn")
+
     def unfair(self, trained: Mapping[str, str], parameters: Mapping[str, Any]) -> str:
         """Return whether the champion knows the flights that both are compared on."""
         month, known = parameters["evaluation_month"], trained.get("train_months", "")

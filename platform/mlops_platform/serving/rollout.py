@@ -73,9 +73,7 @@ class RolloutProvider(DiscreetProvider):
 
 
 def _function(named: str) -> Callable[[], Sample]:
-    """Return a function of a module. Its name alone is in the state: a workload that is removed
-    takes its modules with it, and what it has rolled out is deleted after that.
-    """
+    """Return the function that `module:name` names."""
     module, _, name = named.partition(":")
     found: Callable[[], Sample] = getattr(importlib.import_module(module), name)
     return found
@@ -122,6 +120,8 @@ class Rollout(Resource, module="mlops", name="Rollout"):
                 "model": model,
                 "servers": servers,
                 "after": after,
+                # By name: a workload that is removed takes its modules along, before what it has
+                # rolled out is deleted.
                 "sample": f"{sample.__module__}:{sample.__qualname__}",
                 "version": None,
             },
